@@ -1,0 +1,259 @@
+//! Where the stages meet: embed, retrieve, label, decide.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::stream::{self, Stream, StreamExt as _};
+use serde::Serialize;
+
+use crate::decide::Decision;
+use crate::embed::Embedder;
+use crate::label::{Labeler, Usage};
+use crate::store::{ExampleStore, Filter};
+use crate::taxonomy::Taxonomy;
+use crate::ticket::{LabelledTicket, Ticket};
+use crate::{Error, Result};
+
+mod judge;
+mod retriever;
+
+pub use judge::{Examples, Judge};
+pub use retriever::{Embedded, Gathered, Retriever};
+
+/// How many examples a prompt shows unless told otherwise.
+pub const DEFAULT_K: usize = 5;
+/// How many tickets are under way at once unless told otherwise.
+pub const DEFAULT_CONCURRENCY: usize = 8;
+/// How many tickets of a stream are embedded together.
+const EMBED_AHEAD: usize = 64;
+
+/// The answer for one ticket, with everything that led to it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Classification {
+    /// The ticket's id.
+    pub id: String,
+    /// The intent, or the best guess in a review; `None` when there is none at all.
+    pub intent: Option<String>,
+    /// The intent's category, where the taxonomy has one.
+    pub category: Option<String>,
+    /// Route or review.
+    pub decision: Decision,
+    /// Why it is routed or reviewed.
+    pub reason: String,
+    /// Why it is this intent.
+    pub reasoning: Option<String>,
+    /// Share of the similar examples' vote for the intent, 0 to 1; not calibrated.
+    pub confidence: f32,
+    /// The examples that were shown, best first.
+    pub neighbours: Vec<Neighbour>,
+    /// The intents that retrieval puts forward, best first.
+    pub shortlist: Vec<String>,
+    /// Who labelled.
+    pub labeler: String,
+    /// The model that answered.
+    pub model: Option<String>,
+    /// Tokens.
+    pub usage: Usage,
+    /// US$; `None` when the model's prices are not known.
+    pub cost_usd: Option<f64>,
+    /// Time by stage.
+    pub latency_ms: Latency,
+    /// What else the user should know, such as a shortened text.
+    pub notes: Vec<String>,
+    /// The API's id of the last request.
+    pub request_id: Option<String>,
+}
+
+/// An example as the outputs show it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Neighbour {
+    /// Its ticket id.
+    pub id: String,
+    /// Its intent.
+    pub intent: String,
+    /// Its fused score, about 0 to 1.3.
+    pub score: f32,
+    /// Its text, for people; not part of the JSON.
+    #[serde(skip)]
+    pub text: String,
+}
+
+/// Milliseconds by stage.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
+pub struct Latency {
+    /// Embedding, a fair share of a batch.
+    pub embed: f64,
+    /// Search and fusion.
+    pub retrieve: f64,
+    /// Prompt, call and parse, or the vote.
+    pub label: f64,
+    /// The sum.
+    pub total: f64,
+}
+
+pub(crate) fn milliseconds(duration: Duration) -> f64 {
+    (duration.as_secs_f64() * 1e6).round() / 1e3
+}
+
+/// Classifies tickets against a store of examples.
+///
+/// ```no_run
+/// use std::{path::Path, sync::Arc};
+/// use ticket_router::{Classifier, EdgeStore, FastEmbedder, ModelPaths, Ticket, VoteLabeler, DEFAULT_MODEL};
+///
+/// # async fn run() -> ticket_router::Result<()> {
+/// let paths = ModelPaths { usual: vec![".runtime".into()], ..ModelPaths::default() };
+/// let classifier = Classifier::builder()
+///     .store(Arc::new(EdgeStore::open(Path::new(".ticket-router")).await?))
+///     .embedder(Arc::new(FastEmbedder::load(DEFAULT_MODEL, &paths)?))
+///     .labeler(Arc::new(VoteLabeler))
+///     .build()
+///     .await?;
+/// let answer = classifier.classify(&Ticket::new("Where is my parcel?")).await?;
+/// println!("{:?} {:?}", answer.decision, answer.intent);
+/// # Ok(())
+/// # }
+/// ```
+pub struct Classifier {
+    retriever: Retriever,
+    judge: Judge,
+    concurrency: usize,
+}
+
+/// Collects what a [`Classifier`] is made of.
+#[derive(Default)]
+pub struct ClassifierBuilder {
+    store: Option<Arc<dyn ExampleStore>>,
+    embedder: Option<Arc<dyn Embedder>>,
+    labeler: Option<Arc<dyn Labeler>>,
+    k: Option<usize>,
+    fixed: Option<Vec<LabelledTicket>>,
+    no_examples: bool,
+    min_confidence: Option<f32>,
+    filter: Filter,
+    concurrency: Option<usize>,
+}
+
+impl ClassifierBuilder {
+    /// Where the examples are. Required.
+    #[must_use]
+    pub fn store(mut self, store: Arc<dyn ExampleStore>) -> Self {
+        self.store = Some(store);
+        self
+    }
+
+    /// The embedder that the store was built with. Required.
+    #[must_use]
+    pub fn embedder(mut self, embedder: Arc<dyn Embedder>) -> Self {
+        self.embedder = Some(embedder);
+        self
+    }
+
+    /// Who names the intent. Required.
+    #[must_use]
+    pub fn labeler(mut self, labeler: Arc<dyn Labeler>) -> Self {
+        self.labeler = Some(labeler);
+        self
+    }
+
+    /// How many examples are shown; 5 unless set.
+    #[must_use]
+    pub fn k(mut self, k: usize) -> Self {
+        self.k = Some(k);
+        self
+    }
+
+    /// Shows these examples for every ticket in place of retrieved ones.
+    #[must_use]
+    pub fn static_examples(mut self, examples: Vec<LabelledTicket>) -> Self {
+        self.fixed = Some(examples);
+        self
+    }
+
+    /// Shows no examples at all.
+    #[must_use]
+    pub fn no_examples(mut self) -> Self {
+        self.no_examples = true;
+        self
+    }
+
+    /// Below this confidence a ticket goes to review; the labeler's own default unless set.
+    #[must_use]
+    pub fn min_confidence(mut self, share: f32) -> Self {
+        self.min_confidence = Some(share);
+        self
+    }
+
+    /// Only examples that pass are looked at.
+    #[must_use]
+    pub fn filter(mut self, filter: Filter) -> Self {
+        self.filter = filter;
+        self
+    }
+
+    /// How many tickets of a stream are under way at once; 8 unless set.
+    #[must_use]
+    pub fn concurrency(mut self, tickets: usize) -> Self {
+        self.concurrency = Some(tickets);
+        self
+    }
+
+    /// Checks the parts against each other. Fails when one is missing, or when the store was
+    /// built with another embedder or by a newer program.
+    pub async fn build(self) -> Result<Classifier> {
+        let missing = |part: &str| Error::configuration(format!("a classifier needs {part}; set it on the builder"));
+        let store = self.store.ok_or_else(|| missing("a store"))?;
+        let embedder = self.embedder.ok_or_else(|| missing("an embedder"))?;
+        let labeler = self.labeler.ok_or_else(|| missing("a labeler"))?;
+        let retriever = Retriever::open(store, embedder).await?.with_filter(self.filter);
+        let examples = match (self.no_examples, self.fixed) {
+            (true, _) => Examples::None,
+            (false, None) => Examples::Retrieved,
+            (false, Some(fixed)) => Examples::Static(retriever.embed_examples(fixed).await?),
+        };
+        let judge = Judge::new(labeler, examples, self.k.unwrap_or(DEFAULT_K), self.min_confidence);
+        Ok(Classifier { retriever, judge, concurrency: self.concurrency.unwrap_or(DEFAULT_CONCURRENCY).max(1) })
+    }
+}
+
+impl Classifier {
+    /// Starts to put a classifier together.
+    #[must_use]
+    pub fn builder() -> ClassifierBuilder {
+        ClassifierBuilder::default()
+    }
+
+    /// The intents that answers are chosen from.
+    #[must_use]
+    pub fn taxonomy(&self) -> &Taxonomy {
+        self.retriever.taxonomy()
+    }
+
+    /// Classifies one ticket. An error means that it was not judged: nothing is guessed.
+    pub async fn classify(&self, ticket: &Ticket) -> Result<Classification> {
+        let gathered = self.retriever.gather(ticket.clone()).await?;
+        self.judge.judge(&gathered).await
+    }
+
+    /// Classifies many tickets with bounded concurrency. The answers come in the order of
+    /// the tickets; one that fails does not stop the rest.
+    pub fn classify_all(&self, tickets: Vec<Ticket>) -> impl Stream<Item = Result<Classification>> + '_ {
+        let chunks: Vec<Vec<Ticket>> = tickets.chunks(EMBED_AHEAD).map(<[Ticket]>::to_vec).collect();
+        stream::iter(chunks)
+            // The next chunk is embedded while the tickets of this one wait for the model.
+            .map(|chunk| self.retriever.embed(chunk))
+            .buffered(2)
+            .flat_map(stream::iter)
+            .map(move |embedded| async move {
+                let gathered = self.retriever.search(embedded?, Vec::new()).await?;
+                self.judge.judge(&gathered).await
+            })
+            .buffered(self.concurrency)
+    }
+
+    /// The request that would be sent for a ticket, `None` if the labeler sends none.
+    pub async fn preview(&self, ticket: &Ticket) -> Result<Option<serde_json::Value>> {
+        let gathered = self.retriever.gather(ticket.clone()).await?;
+        self.judge.preview(&gathered)
+    }
+}

@@ -1,0 +1,106 @@
+//! From gathered examples to a classification: choose what to show, label, decide.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::{Classification, Gathered, Latency, Neighbour, milliseconds};
+use crate::Result;
+use crate::decide::decide;
+use crate::label::{Labeler, vote};
+use crate::retrieve::{Candidate, Evidence, rank_fixed};
+use crate::store::Example;
+
+/// Which examples the labeler sees.
+pub enum Examples {
+    /// The k nearest of the store.
+    Retrieved,
+    /// The same for every ticket, with their vectors.
+    Static(Vec<(Arc<Example>, Vec<f32>)>),
+    /// None.
+    None,
+}
+
+/// A labeler with the examples it gets and the confidence it must reach.
+pub struct Judge {
+    labeler: Arc<dyn Labeler>,
+    examples: Examples,
+    k: usize,
+    min_confidence: f32,
+}
+
+impl Judge {
+    /// A judge; `min_confidence` is the labeler's own default unless given.
+    #[must_use]
+    pub fn new(labeler: Arc<dyn Labeler>, examples: Examples, k: usize, min_confidence: Option<f32>) -> Self {
+        let min_confidence = min_confidence.unwrap_or_else(|| labeler.default_min_confidence());
+        Self { labeler, examples, k, min_confidence }
+    }
+
+    /// Classifies a gathered ticket.
+    pub async fn judge(&self, gathered: &Gathered) -> Result<Classification> {
+        let begun = Instant::now();
+        let evidence = self.evidence(gathered);
+        let label = self.labeler.label(&evidence).await?;
+        let decided = decide(&label, &evidence, self.min_confidence);
+        let (embed, retrieve, labelled) =
+            (milliseconds(gathered.times.0), milliseconds(gathered.times.1), milliseconds(begun.elapsed()));
+        Ok(Classification {
+            id: gathered.ticket.id.clone(),
+            category: label.intent.as_deref().and_then(|intent| gathered.taxonomy.category_of(intent)).map(Into::into),
+            intent: label.intent,
+            decision: decided.decision,
+            reason: decided.reason,
+            reasoning: label.reasoning,
+            confidence: decided.confidence,
+            neighbours: evidence.examples.iter().map(neighbour).collect(),
+            shortlist: evidence.shortlist().into_iter().map(Into::into).collect(),
+            labeler: self.labeler.name().to_owned(),
+            model: label.model,
+            usage: label.usage,
+            cost_usd: label.cost_usd,
+            latency_ms: Latency { embed, retrieve, label: labelled, total: embed + retrieve + labelled },
+            notes: gathered.notes.clone(),
+            request_id: label.request_id,
+        })
+    }
+
+    /// The request that would be sent for a gathered ticket.
+    pub fn preview(&self, gathered: &Gathered) -> Result<Option<serde_json::Value>> {
+        self.labeler.preview(&self.evidence(gathered))
+    }
+
+    fn evidence(&self, gathered: &Gathered) -> Evidence {
+        let candidates = match &self.examples {
+            Examples::Retrieved => gathered.candidates.clone(),
+            Examples::Static(fixed) => rank_fixed(fixed, &gathered.vector),
+            Examples::None => Vec::new(),
+        };
+        let examples = match &self.examples {
+            // A person's choice for a prompt is shown whole and in its own order.
+            Examples::Static(fixed) => in_file_order(fixed, &candidates),
+            _ => candidates.iter().take(self.k).cloned().collect(),
+        };
+        Evidence {
+            ticket: gathered.ticket.clone(),
+            votes: vote(&candidates),
+            candidates,
+            examples,
+            taxonomy: Arc::clone(&gathered.taxonomy),
+        }
+    }
+}
+
+fn in_file_order(fixed: &[(Arc<Example>, Vec<f32>)], ranked: &[Candidate]) -> Vec<Candidate> {
+    let of = |example: &Arc<Example>| ranked.iter().find(|candidate| Arc::ptr_eq(&candidate.example, example)).cloned();
+    fixed.iter().filter_map(|(example, _)| of(example)).collect()
+}
+
+fn neighbour(candidate: &Candidate) -> Neighbour {
+    let labelled = &candidate.example.labelled;
+    Neighbour {
+        id: labelled.ticket.id.clone(),
+        intent: labelled.intent.clone(),
+        score: candidate.score,
+        text: labelled.ticket.text.clone(),
+    }
+}

@@ -1,0 +1,146 @@
+//! Embeds tickets and finds the examples most like them.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use uuid::Uuid;
+
+use crate::embed::{Bm25, Embedder};
+use crate::retrieve::{CANDIDATES, Candidate, fuse};
+use crate::store::{Example, ExampleStore, Filter, MANIFEST_BLOB, Manifest, Query, TAXONOMY_BLOB, example_key};
+use crate::taxonomy::Taxonomy;
+use crate::ticket::{LabelledTicket, Ticket, text_hash};
+use crate::{Error, Result};
+
+/// A store and the embedder it was built with.
+pub struct Retriever {
+    store: Arc<dyn ExampleStore>,
+    embedder: Arc<dyn Embedder>,
+    bm25: Bm25,
+    taxonomy: Arc<Taxonomy>,
+    filter: Filter,
+}
+
+/// A ticket with its vector.
+pub struct Embedded {
+    pub(super) ticket: Ticket,
+    pub(super) vector: Vec<f32>,
+    notes: Vec<String>,
+    time: Duration,
+}
+
+/// A ticket with the examples that were found for it: what judges work from.
+pub struct Gathered {
+    /// The ticket.
+    pub ticket: Ticket,
+    /// Its dense vector.
+    pub vector: Vec<f32>,
+    /// The most similar examples, best first.
+    pub candidates: Vec<Candidate>,
+    /// The desk's intents.
+    pub taxonomy: Arc<Taxonomy>,
+    /// What the user should know.
+    pub notes: Vec<String>,
+    /// Time of its embedding and of the search.
+    pub times: (Duration, Duration),
+}
+
+impl Retriever {
+    /// Checks that the store fits the embedder and reads its taxonomy.
+    pub async fn open(store: Arc<dyn ExampleStore>, embedder: Arc<dyn Embedder>) -> Result<Self> {
+        let manifest = store.blob(MANIFEST_BLOB).await?.ok_or_else(|| {
+            Error::store("the store has no manifest: no index run has completed on it; run ticket-router index again")
+        })?;
+        let manifest = Manifest::from_json(&manifest)?;
+        manifest.check(embedder.as_ref()).await?;
+        let taxonomy = match store.blob(TAXONOMY_BLOB).await? {
+            Some(stored) => Taxonomy::from_json(&stored)?,
+            None => Taxonomy::from_labels(store.intents().await?.into_iter().map(|(name, _)| name)),
+        };
+        let bm25 = Bm25::new(&manifest.bm25)?;
+        Ok(Self { store, embedder, bm25, taxonomy: Arc::new(taxonomy), filter: Filter::default() })
+    }
+
+    /// Only examples that pass are found.
+    #[must_use]
+    pub fn with_filter(mut self, filter: Filter) -> Self {
+        self.filter = filter;
+        self
+    }
+
+    /// The intents of the store.
+    #[must_use]
+    pub fn taxonomy(&self) -> &Taxonomy {
+        &self.taxonomy
+    }
+
+    /// The store itself.
+    #[must_use]
+    pub fn store(&self) -> &dyn ExampleStore {
+        self.store.as_ref()
+    }
+
+    /// Embeds and searches for one ticket.
+    pub async fn gather(&self, ticket: Ticket) -> Result<Gathered> {
+        let embedded = self.embed(vec![ticket]).await.swap_remove(0)?;
+        self.search(embedded, Vec::new()).await
+    }
+
+    /// Embeds tickets together. A failure is every ticket's own.
+    pub async fn embed(&self, tickets: Vec<Ticket>) -> Vec<Result<Embedded>> {
+        let begun = Instant::now();
+        let mut notes: Vec<Vec<String>> = Vec::with_capacity(tickets.len());
+        let mut tickets = tickets;
+        for ticket in &mut tickets {
+            notes.push(ticket.shorten().into_iter().collect());
+        }
+        let texts = tickets.iter().map(|ticket| ticket.text.clone()).collect();
+        match self.embedder.embed(texts).await {
+            Ok(vectors) => {
+                let time = begun.elapsed() / u32::try_from(tickets.len().max(1)).unwrap_or(u32::MAX);
+                let parts = tickets.into_iter().zip(vectors).zip(notes);
+                parts.map(|((ticket, vector), notes)| Ok(Embedded { ticket, vector, notes, time })).collect()
+            }
+            Err(e) => tickets.iter().map(|_| Err(Error::new(e.kind(), e.to_string()))).collect(),
+        }
+    }
+
+    /// Finds the examples most like a ticket, save the excluded ones.
+    pub async fn search(&self, embedded: Embedded, exclude: Vec<Uuid>) -> Result<Gathered> {
+        let Embedded { ticket, vector, notes, time } = embedded;
+        let begun = Instant::now();
+        let query = Query {
+            dense: vector.clone(),
+            sparse: self.bm25.query(&ticket.text),
+            limit: CANDIDATES,
+            filter: self.filter.clone(),
+            exclude,
+            with_vectors: true,
+        };
+        let candidates = fuse(self.store.query(query).await?, &vector);
+        let taxonomy = Arc::clone(&self.taxonomy);
+        Ok(Gathered { ticket, vector, candidates, taxonomy, notes, times: (time, begun.elapsed()) })
+    }
+
+    /// Embeds fixed examples; their intents are checked against the taxonomy.
+    pub async fn embed_examples(&self, examples: Vec<LabelledTicket>) -> Result<Vec<(Arc<Example>, Vec<f32>)>> {
+        let texts = examples.iter().map(|labelled| labelled.ticket.text.clone()).collect();
+        let vectors = self.embedder.embed(texts).await?;
+        examples
+            .into_iter()
+            .zip(vectors)
+            .map(|(mut labelled, vector)| {
+                let intent = self.taxonomy.resolve(&labelled.intent).ok_or_else(|| {
+                    Error::bad_input(format!(
+                        "the static example {} has the intent {:?}, which the store does not know; correct it",
+                        labelled.ticket.id, labelled.intent
+                    ))
+                })?;
+                labelled.intent = intent.to_owned();
+                let key = example_key("", &labelled.ticket.id);
+                let text_hash = text_hash(&labelled.ticket.text);
+                Ok((Arc::new(Example { key, source: String::new(), labelled, text_hash }), vector))
+            })
+            .collect()
+    }
+}

@@ -1,0 +1,138 @@
+//! The command line: flags in, results to stdout, everything else to stderr.
+
+use std::io::Write as _;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context as _;
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+use crate::input::{Format, InputOptions};
+
+mod classify;
+mod eval;
+mod index;
+mod progress;
+mod wiring;
+
+/// Classifies and routes support tickets with Claude and few-shot examples retrieved from
+/// Qdrant.
+#[derive(Debug, Parser)]
+#[command(name = "ticket-router", version, max_term_width = 100)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+    #[command(flatten)]
+    common: CommonArgs,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Bring the example store to what files of labelled tickets say
+    Index(index::IndexArgs),
+    /// Name the intent of tickets and decide: route or review
+    Classify(classify::ClassifyArgs),
+    /// Measure on labelled tickets: no examples, static ones, retrieved ones
+    Eval(eval::EvalArgs),
+}
+
+/// Flags of every command. Each can also be set as TICKET_ROUTER_NAME in the environment or
+/// as a key in ticket-router.toml.
+#[derive(Debug, Args)]
+struct CommonArgs {
+    /// Folder of the example store [default: .ticket-router]
+    #[arg(long, global = true, value_name = "DIR")]
+    store: Option<String>,
+    /// Embedding model: the one that scripts/setup provides, or a name of fastembed's list
+    /// [default: all-MiniLM-L6-v2]
+    #[arg(long, global = true, value_name = "NAME")]
+    embedder: Option<String>,
+    /// Folder that scripts/setup filled [default: .runtime, then the user's data folder]
+    #[arg(long, global = true, value_name = "DIR")]
+    model_dir: Option<PathBuf>,
+    /// Settings file [default: ticket-router.toml, if it is there]
+    #[arg(long, global = true, value_name = "FILE")]
+    config: Option<PathBuf>,
+    /// Print one JSON document (classify: one line a ticket)
+    #[arg(long, global = true)]
+    json: bool,
+    /// No progress bars
+    #[arg(long, short, global = true)]
+    quiet: bool,
+}
+
+/// How files of tickets are read.
+#[derive(Debug, Args)]
+struct InputArgs {
+    /// Column or key of the text
+    #[arg(long, value_name = "NAME", default_value = "text")]
+    text_column: String,
+    /// Column or key of the intent
+    #[arg(long, value_name = "NAME", default_value = "intent")]
+    intent_column: String,
+    /// Form of the files [default: told from the name, or from the first bytes]
+    #[arg(long, value_enum)]
+    format: Option<FormatArg>,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum FormatArg {
+    Jsonl,
+    Csv,
+    Tsv,
+}
+
+impl InputArgs {
+    fn options(&self) -> InputOptions {
+        let format = self.format.map(|format| match format {
+            FormatArg::Jsonl => Format::Jsonl,
+            FormatArg::Csv => Format::Csv,
+            FormatArg::Tsv => Format::Tsv,
+        });
+        InputOptions { text_column: self.text_column.clone(), intent_column: self.intent_column.clone(), format }
+    }
+}
+
+/// Parses the command line, runs the command and returns the exit code: 0; 1 for a failure,
+/// failed tickets or a missed bar; 2 for a wrong command line.
+pub async fn run() -> ExitCode {
+    let cli = Cli::parse();
+    init_logging();
+    let outcome = match &cli.command {
+        Command::Index(args) => index::run(args, &cli.common).await,
+        Command::Classify(args) => classify::run(args, &cli.common).await,
+        Command::Eval(args) => eval::run(args, &cli.common).await,
+    };
+    match outcome {
+        Ok(code) => code,
+        Err(e) if is_closed_pipe(&e) => ExitCode::SUCCESS,
+        Err(e) => {
+            eprintln!("error: {e:#}");
+            ExitCode::from(1)
+        }
+    }
+}
+
+/// Spans and events go to stderr when `RUST_LOG` asks for them; they never hold texts or keys.
+fn init_logging() {
+    let filter = tracing_subscriber::EnvFilter::try_from_default_env()
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
+    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+/// Prints a result.
+fn print(text: &str) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes()).and_then(|()| out.flush()).context("cannot write the result to stdout")
+}
+
+/// Prints a result as pretty JSON.
+fn print_json(value: &impl serde::Serialize) -> anyhow::Result<()> {
+    print(&(serde_json::to_string_pretty(value)? + "\n"))
+}
+
+/// `ticket-router … | head` is no failure.
+fn is_closed_pipe(e: &anyhow::Error) -> bool {
+    let io = e.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    io.into_iter().any(|e| e.kind() == std::io::ErrorKind::BrokenPipe)
+}

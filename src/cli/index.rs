@@ -1,0 +1,65 @@
+//! `ticket-router index`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::Args;
+
+use super::progress::Progress;
+use super::wiring::Settings;
+use super::{CommonArgs, InputArgs, print, print_json};
+use crate::index::{IndexOptions, index};
+use crate::store::EdgeStore;
+use crate::taxonomy::Taxonomy;
+use crate::{Error, input, report};
+
+/// What `index` takes.
+#[derive(Debug, Args)]
+pub(super) struct IndexArgs {
+    /// Files of labelled tickets: JSON Lines, CSV or TSV; - for standard input
+    #[arg(required = true, value_name = "FILE")]
+    files: Vec<PathBuf>,
+    /// Taxonomy of the intents (TOML); kept in the store, so later runs need not name it
+    #[arg(long, value_name = "FILE")]
+    taxonomy: Option<PathBuf>,
+    /// Name of the system that the tickets come from; keeps equal ids of several systems apart
+    #[arg(long, value_name = "NAME", default_value = "")]
+    source: String,
+    /// Remove examples of this source that the files no longer hold
+    #[arg(long)]
+    prune: bool,
+    /// Write nothing if a single row is bad
+    #[arg(long)]
+    strict: bool,
+    #[command(flatten)]
+    input: InputArgs,
+}
+
+pub(super) async fn run(args: &IndexArgs, common: &CommonArgs) -> anyhow::Result<ExitCode> {
+    let settings = Settings::resolve(common)?;
+    let input = args.input.options();
+    let taxonomy = match &args.taxonomy {
+        None => None,
+        Some(path) => {
+            let text = std::fs::read_to_string(path)
+                .map_err(|e| Error::bad_input(format!("cannot read the taxonomy {}: {e}", path.display())))?;
+            Some(Taxonomy::from_toml(&text, &path.display().to_string())?)
+        }
+    };
+    let rows = input::read_all(&args.files, &input)?;
+    let embedder = settings.embedder().await?;
+    let store = EdgeStore::open_or_create(&settings.store, embedder.dimension()).await?;
+    let options =
+        IndexOptions { source: args.source.clone(), prune: args.prune, strict: args.strict, taxonomy, input };
+    let progress = Progress::new("embedding", common.quiet);
+    let outcome =
+        index(&store, embedder.as_ref(), rows, &options, &|done, total| progress.update(done, total)).await?;
+    drop(progress);
+    if common.json {
+        print_json(&outcome)?;
+    } else {
+        print(&report::index_summary(&outcome, &settings.store.display().to_string()))?;
+    }
+    let refused = outcome.rejected > 0 && (args.strict || outcome.rejected == outcome.read);
+    Ok(ExitCode::from(u8::from(refused)))
+}

@@ -1,0 +1,106 @@
+//! Settings from the environment and from `ticket-router.toml`. The only place that reads
+//! the environment. Flags beat it, it beats the file, the file beats the defaults.
+
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::claude::Credentials;
+use crate::embed::ModelPaths;
+use crate::{Error, Result};
+
+/// The file that is read from the working directory when it is there.
+pub const CONFIG_FILE: &str = "ticket-router.toml";
+
+/// What a user may set once for all runs. Every field has a flag of the same name.
+#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Config {
+    /// The store's folder.
+    pub store: Option<String>,
+    /// The folder that `scripts/setup` filled.
+    pub model_dir: Option<PathBuf>,
+    /// The embedding model.
+    pub embedder: Option<String>,
+    /// `claude` or `vote`.
+    pub labeler: Option<String>,
+    /// The Claude model.
+    pub model: Option<String>,
+    /// A folder with prompt templates.
+    pub prompts: Option<PathBuf>,
+    /// How many examples are shown.
+    pub k: Option<usize>,
+    /// The confidence below which a ticket goes to review.
+    pub min_confidence: Option<f32>,
+    /// How many tickets are under way at once.
+    pub concurrency: Option<usize>,
+}
+
+impl Config {
+    /// Reads `file`, or [`CONFIG_FILE`] if it is there, and lays the environment over it.
+    pub fn load(file: Option<&Path>) -> Result<Self> {
+        let path = file.unwrap_or(Path::new(CONFIG_FILE));
+        let text = match std::fs::read_to_string(path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound && file.is_none() => String::new(),
+            Err(e) => return Err(Error::configuration(format!("cannot read {}: {e}", path.display()))),
+        };
+        let from_file: Self = toml::from_str(&text)
+            .map_err(|e| Error::configuration(format!("{}: {}", path.display(), e.message().trim())))?;
+        Ok(Self {
+            store: variable("TICKET_ROUTER_STORE").or(from_file.store),
+            model_dir: variable("TICKET_ROUTER_MODEL_DIR").map(PathBuf::from).or(from_file.model_dir),
+            embedder: variable("TICKET_ROUTER_EMBEDDER").or(from_file.embedder),
+            labeler: variable("TICKET_ROUTER_LABELER").or(from_file.labeler),
+            model: variable("TICKET_ROUTER_MODEL").or(from_file.model),
+            prompts: variable("TICKET_ROUTER_PROMPTS").map(PathBuf::from).or(from_file.prompts),
+            k: number("TICKET_ROUTER_K")?.or(from_file.k),
+            min_confidence: number("TICKET_ROUTER_MIN_CONFIDENCE")?.or(from_file.min_confidence),
+            concurrency: number("TICKET_ROUTER_CONCURRENCY")?.or(from_file.concurrency),
+        })
+    }
+}
+
+/// The folders in which the model and the runtime are looked for.
+#[must_use]
+pub fn model_paths(chosen: Option<PathBuf>) -> ModelPaths {
+    let data_home = variable("XDG_DATA_HOME")
+        .map(PathBuf::from)
+        .or_else(|| std::env::home_dir().map(|home| home.join(".local").join("share")));
+    let usual = std::iter::once(PathBuf::from(".runtime")).chain(data_home.map(|home| home.join("ticket-router")));
+    ModelPaths { chosen, usual: usual.collect(), library: variable("ORT_DYLIB_PATH").map(PathBuf::from) }
+}
+
+/// The API's address.
+#[must_use]
+pub fn base_url() -> String {
+    variable("ANTHROPIC_BASE_URL").unwrap_or_else(|| "https://api.anthropic.com".into())
+}
+
+/// The key or token of the API; `None` when neither is set.
+pub fn credentials() -> Result<Option<Credentials>> {
+    match (variable("ANTHROPIC_API_KEY"), variable("ANTHROPIC_AUTH_TOKEN")) {
+        (Some(_), Some(_)) => Err(Error::configuration(
+            "both ANTHROPIC_API_KEY and ANTHROPIC_AUTH_TOKEN are set, and the API takes one; unset the other",
+        )),
+        (Some(key), None) => Ok(Some(Credentials::ApiKey(key))),
+        (None, Some(token)) => Ok(Some(Credentials::Token(token))),
+        (None, None) => Ok(None),
+    }
+}
+
+/// An empty variable counts as not set.
+fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.trim().is_empty())
+}
+
+fn number<T: std::str::FromStr>(name: &str) -> Result<Option<T>> {
+    match variable(name) {
+        None => Ok(None),
+        Some(value) => value
+            .trim()
+            .parse()
+            .map(Some)
+            .map_err(|_| Error::configuration(format!("{name} is {value:?}, which is not a number it can be"))),
+    }
+}

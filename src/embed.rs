@@ -1,0 +1,45 @@
+//! The seam to the embedder: what turns texts into vectors, dense and sparse.
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+
+use crate::Result;
+
+mod bm25;
+mod fastembed;
+mod locate;
+mod worker;
+
+pub use self::bm25::{Bm25, Bm25Settings};
+pub use self::fastembed::{DEFAULT_MODEL, FastEmbedder};
+pub use self::locate::ModelPaths;
+
+/// Turns texts into vectors of unit length.
+///
+/// Errors are of kind [`Embedder`](crate::ErrorKind::Embedder).
+#[async_trait]
+pub trait Embedder: Send + Sync {
+    /// The model's name; a store remembers it and refuses another.
+    fn name(&self) -> &str;
+
+    /// The length of the vectors.
+    fn dimension(&self) -> usize;
+
+    /// One vector for each text, in order. The same texts give the same vectors.
+    async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>>;
+}
+
+/// The non-zero entries of a long vector: `values[i]` stands at `indices[i]`.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct SparseVector {
+    /// Positions, each at most once.
+    pub indices: Vec<u32>,
+    /// Weights.
+    pub values: Vec<f32>,
+}
+
+/// Cosine similarity of two vectors of unit length.
+#[must_use]
+pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
+    a.iter().zip(b).map(|(x, y)| x * y).sum()
+}

@@ -1,0 +1,99 @@
+//! BM25 word vectors, by the tokenizer of Qdrant's engine.
+//!
+//! The stored side carries the saturated term frequency; the store multiplies the inverse
+//! document frequency in when it searches (Robertson and Zaragoza 2009).
+
+use qdrant_edge::bm25_embed::{EdgeBm25, EdgeBm25Config};
+use serde::{Deserialize, Serialize};
+
+use super::SparseVector;
+use crate::{Error, Result};
+
+/// How words become a sparse vector. Kept in the store's manifest.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Bm25Settings {
+    /// Average length of a ticket in tokens, measured when the store is built.
+    pub average_length: f64,
+    /// Saturation of the term frequency.
+    pub k1: f64,
+    /// How much a long text is held against it, 0 to 1.
+    pub b: f64,
+}
+
+impl Default for Bm25Settings {
+    fn default() -> Self {
+        Self { average_length: 30.0, k1: 1.2, b: 0.75 }
+    }
+}
+
+impl Bm25Settings {
+    /// The settings for these texts: their average length is measured.
+    pub fn measured<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self> {
+        // With b = 0 and no saturation an entry's weight is its count, whatever the length.
+        let counter = Bm25::new(&Self { k1: 1e9, b: 0.0, ..Self::default() })?;
+        let (mut tokens, mut count) = (0.0_f64, 0.0_f64);
+        for text in texts {
+            tokens += counter.document(text).values.iter().map(|&value| f64::from(value)).sum::<f64>();
+            count += 1.0;
+        }
+        let average_length = if tokens > 0.0 { tokens / count } else { Self::default().average_length };
+        Ok(Self { average_length, ..Self::default() })
+    }
+}
+
+/// Makes sparse vectors of texts in any language, Japanese included.
+#[derive(Debug)]
+pub struct Bm25(EdgeBm25);
+
+impl Bm25 {
+    /// Fails when a setting is out of its range, which only a damaged manifest causes.
+    pub fn new(settings: &Bm25Settings) -> Result<Self> {
+        let config = serde_json::json!({
+            "k": settings.k1,
+            "b": settings.b,
+            "avg_len": settings.average_length,
+            "tokenizer": "multilingual",
+        });
+        let invalid = |e: String| Error::store(format!("the BM25 settings of the store are not valid: {e}"));
+        let config: EdgeBm25Config = serde_json::from_value(config).map_err(|e| invalid(e.to_string()))?;
+        EdgeBm25::new(config).map(Self).map_err(|e| invalid(e.to_string()))
+    }
+
+    /// The vector of a text to be found.
+    #[must_use]
+    pub fn document(&self, text: &str) -> SparseVector {
+        let vector = self.0.embed_document(text);
+        SparseVector { indices: vector.indices, values: vector.values }
+    }
+
+    /// The vector of a text to search with.
+    #[must_use]
+    pub fn query(&self, text: &str) -> SparseVector {
+        let vector = self.0.embed_query(text);
+        SparseVector { indices: vector.indices, values: vector.values }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_average_length_counts_tokens() {
+        let settings = Bm25Settings::measured(["parcel parcel printer", "laptop"]).unwrap();
+        assert!((settings.average_length - 2.0).abs() < 0.01, "{settings:?}");
+    }
+
+    #[test]
+    fn japanese_is_cut_into_words() {
+        let bm25 = Bm25::new(&Bm25Settings::default()).unwrap();
+        let (a, b) = (bm25.query("パスワードを忘れました"), bm25.document("パスワードを変更したい"));
+        assert!(a.indices.iter().any(|index| b.indices.contains(index)), "{a:?} {b:?}");
+    }
+
+    #[test]
+    fn a_text_without_words_has_an_empty_vector() {
+        let bm25 = Bm25::new(&Bm25Settings::default()).unwrap();
+        assert!(bm25.query("!!! 🙃").indices.is_empty());
+    }
+}

@@ -1,0 +1,256 @@
+//! Brings a store to what the files say, embedding only what is new.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+use uuid::Uuid;
+
+use crate::embed::{Bm25, Bm25Settings, Embedder};
+use crate::input::{InputOptions, Row};
+use crate::store::{Example, ExampleStore, MANIFEST_BLOB, Manifest, Point, TAXONOMY_BLOB};
+use crate::taxonomy::Taxonomy;
+use crate::{Error, Result};
+
+mod plan;
+mod validate;
+
+use plan::Plan;
+
+/// How many examples go to the embedder and the store at a time.
+const CHUNK: usize = 512;
+
+/// What an index run is asked to do.
+#[derive(Debug, Clone, Default)]
+pub struct IndexOptions {
+    /// Keeps the tickets of several systems apart.
+    pub source: String,
+    /// Removes examples of this source that the files no longer hold.
+    pub prune: bool,
+    /// Writes nothing when a single row is bad.
+    pub strict: bool,
+    /// Replaces the store's taxonomy.
+    pub taxonomy: Option<Taxonomy>,
+    /// Names of the columns, for messages.
+    pub input: InputOptions,
+}
+
+/// What an index run did.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+pub struct IndexReport {
+    /// Rows in the files.
+    pub read: usize,
+    /// Examples that were not in the store.
+    pub added: usize,
+    /// Examples whose text or label changed.
+    pub updated: usize,
+    /// Examples that are in the store as they are in the files.
+    pub unchanged: usize,
+    /// Examples taken out by `--prune`.
+    pub removed: usize,
+    /// Rows that cannot be used.
+    pub rejected: usize,
+    /// Texts that were embedded.
+    pub embedded: usize,
+    /// Examples in the store afterwards.
+    pub total: usize,
+    /// Whether the store was written to.
+    pub written: bool,
+    /// Why rows were rejected.
+    pub errors: Vec<RowError>,
+    /// What else the user should know.
+    pub notes: Vec<String>,
+}
+
+/// A row that was rejected.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RowError {
+    /// `file:line`.
+    pub place: String,
+    /// What is wrong with it.
+    pub message: String,
+}
+
+/// Told how many of how many texts are embedded.
+pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Send + Sync);
+
+/// Indexes rows: validates them, compares them with the store, embeds what is new, and
+/// writes. Large changes build a complete new content and switch to it in one step; small
+/// ones are written in place. Either way a kill loses only this run's own changes.
+pub async fn index(
+    store: &dyn ExampleStore,
+    embedder: &dyn Embedder,
+    rows: Vec<Row>,
+    options: &IndexOptions,
+    progress: Progress<'_>,
+) -> Result<IndexReport> {
+    let stored_manifest = match store.blob(MANIFEST_BLOB).await? {
+        Some(bytes) => Some(Manifest::from_json(&bytes)?),
+        None => None,
+    };
+    if let Some(manifest) = &stored_manifest {
+        manifest.check(embedder).await?;
+    }
+    let stored_taxonomy = store.blob(TAXONOMY_BLOB).await?;
+    let taxonomy = match (&options.taxonomy, &stored_taxonomy) {
+        (Some(taxonomy), _) => Some(taxonomy.clone()),
+        (None, Some(stored)) => Some(Taxonomy::from_json(stored)?),
+        (None, None) => None,
+    };
+    let mut report = IndexReport { read: rows.len(), ..IndexReport::default() };
+    let wanted = validate::examples(rows, taxonomy.as_ref(), options, &mut report);
+    let existing = scroll_all(store).await?;
+    if report.rejected > 0 && (options.strict || report.rejected == report.read) {
+        report.total = existing.len();
+        return Ok(report);
+    }
+
+    let plan = Plan::new(wanted, &existing, options, &mut report);
+    note_unknown_labels(&existing, taxonomy.as_ref(), &mut report);
+    report.total = existing.len() + report.added - report.removed;
+    let new_taxonomy = match &options.taxonomy {
+        Some(taxonomy) => {
+            let json = serde_json::to_vec(taxonomy)
+                .map_err(|e| Error::internal(format!("the taxonomy cannot be written: {e}")))?;
+            (stored_taxonomy.as_ref() != Some(&json)).then_some(json)
+        }
+        None => None,
+    };
+    if plan.is_empty() && new_taxonomy.is_none() && stored_manifest.is_some() {
+        return Ok(report);
+    }
+    report.written = true;
+    report.embedded = plan.to_embed.len();
+    match stored_manifest {
+        Some(manifest) if plan.is_small(existing.len()) => {
+            if let Some(taxonomy) = new_taxonomy {
+                store.put_blob(TAXONOMY_BLOB, taxonomy).await?;
+            }
+            in_place(store, embedder, &manifest, plan, progress).await?;
+        }
+        _ => {
+            let taxonomy = new_taxonomy.or(stored_taxonomy);
+            rebuild(store, embedder, plan, &existing, taxonomy, progress).await?;
+        }
+    }
+    Ok(report)
+}
+
+/// Writes a few changes to the content that is served.
+async fn in_place(
+    store: &dyn ExampleStore,
+    embedder: &dyn Embedder,
+    manifest: &Manifest,
+    plan: Plan,
+    progress: Progress<'_>,
+) -> Result<()> {
+    let bm25 = Bm25::new(&manifest.bm25)?;
+    let total = plan.to_embed.len();
+    let mut done = 0;
+    let mut rest = plan.to_embed;
+    while !rest.is_empty() {
+        let chunk = take_chunk(&mut rest);
+        done += chunk.len();
+        store.upsert(embed(embedder, &bm25, chunk).await?).await?;
+        progress(done, total);
+    }
+    if !plan.to_relabel.is_empty() {
+        store.update(plan.to_relabel.into_values().collect()).await?;
+    }
+    if !plan.to_remove.is_empty() {
+        store.delete(plan.to_remove.into_iter().collect()).await?;
+    }
+    Ok(())
+}
+
+/// Builds the store's next content: what stays is copied with its vectors, what is new is
+/// embedded, and the old content is replaced in one step.
+async fn rebuild(
+    store: &dyn ExampleStore,
+    embedder: &dyn Embedder,
+    mut plan: Plan,
+    existing: &HashMap<Uuid, Example>,
+    taxonomy: Option<Vec<u8>>,
+    progress: Progress<'_>,
+) -> Result<()> {
+    let staying = existing.values().filter(|example| !plan.replaces(&example.key));
+    let texts = staying.chain(&plan.to_embed).map(|example| example.labelled.ticket.text.as_str());
+    let settings = Bm25Settings::measured(texts)?;
+    let bm25 = Bm25::new(&settings)?;
+    let mut next = store.rebuild().await?;
+
+    let mut start = None;
+    while !existing.is_empty() {
+        let (page, following) = store.scroll(start, CHUNK, true).await?;
+        let mut points = Vec::with_capacity(page.len());
+        for stored in page {
+            if plan.replaces(&stored.example.key) {
+                continue;
+            }
+            let example = plan.to_relabel.remove(&stored.example.key).unwrap_or(stored.example);
+            let dense = stored.dense.ok_or_else(|| Error::store("the store returned an example without its vector"))?;
+            let sparse = bm25.document(&example.labelled.ticket.text);
+            points.push(Point { example, dense, sparse });
+        }
+        next.upsert(points).await?;
+        start = following;
+        if start.is_none() {
+            break;
+        }
+    }
+
+    let total = plan.to_embed.len();
+    let mut done = 0;
+    // Sorted by length over the whole run, so that the batches need little padding.
+    plan.to_embed.sort_by_key(|example| example.labelled.ticket.text.len());
+    let mut rest = plan.to_embed;
+    while !rest.is_empty() {
+        let chunk = take_chunk(&mut rest);
+        done += chunk.len();
+        next.upsert(embed(embedder, &bm25, chunk).await?).await?;
+        progress(done, total);
+    }
+    let manifest = Manifest::of(embedder, settings).await?;
+    next.put_blob(MANIFEST_BLOB, manifest.to_json()?).await?;
+    if let Some(taxonomy) = taxonomy {
+        next.put_blob(TAXONOMY_BLOB, taxonomy).await?;
+    }
+    next.commit().await
+}
+
+fn take_chunk(rest: &mut Vec<Example>) -> Vec<Example> {
+    rest.split_off(rest.len().saturating_sub(CHUNK))
+}
+
+async fn embed(embedder: &dyn Embedder, bm25: &Bm25, examples: Vec<Example>) -> Result<Vec<Point>> {
+    let texts = examples.iter().map(|example| example.labelled.ticket.text.clone()).collect();
+    let vectors = embedder.embed(texts).await?;
+    let points = examples.into_iter().zip(vectors).map(|(example, dense)| {
+        let sparse = bm25.document(&example.labelled.ticket.text);
+        Point { example, dense, sparse }
+    });
+    Ok(points.collect())
+}
+
+async fn scroll_all(store: &dyn ExampleStore) -> Result<HashMap<Uuid, Example>> {
+    let mut all = HashMap::new();
+    let mut start = None;
+    loop {
+        let (page, next) = store.scroll(start, 4 * CHUNK, false).await?;
+        all.extend(page.into_iter().map(|stored| (stored.example.key, stored.example)));
+        match next {
+            Some(_) => start = next,
+            None => return Ok(all),
+        }
+    }
+}
+
+/// A new taxonomy may leave stored examples behind whose intent it no longer has.
+fn note_unknown_labels(existing: &HashMap<Uuid, Example>, taxonomy: Option<&Taxonomy>, report: &mut IndexReport) {
+    let Some(taxonomy) = taxonomy else { return };
+    let unknown = existing.values().filter(|example| taxonomy.resolve(&example.labelled.intent).is_none()).count();
+    if unknown > 0 {
+        report.notes.push(format!(
+            "{unknown} stored examples have an intent that the taxonomy does not list; index their files again with --prune, or add the intents"
+        ));
+    }
+}

@@ -1,0 +1,80 @@
+//! What has to be done to bring the store to what the files say. Pure.
+
+use std::collections::{HashMap, HashSet};
+
+use uuid::Uuid;
+
+use super::{IndexOptions, IndexReport};
+use crate::store::Example;
+
+/// Changes of at most one example in this many are written in place.
+const SMALL_SHARE: usize = 20;
+/// And at most this many, since each change in place leaves a trace in the engine's log.
+const SMALL_COUNT: usize = 2_000;
+
+#[derive(Debug, Default)]
+pub(super) struct Plan {
+    /// New ones, and those whose text changed.
+    pub(super) to_embed: Vec<Example>,
+    /// The text stays, something beside it changed.
+    pub(super) to_relabel: HashMap<Uuid, Example>,
+    pub(super) to_remove: HashSet<Uuid>,
+    /// Keys in `to_embed` that the store already has.
+    changed: HashSet<Uuid>,
+}
+
+impl Plan {
+    /// Compares what is wanted with what is stored and counts it in the report.
+    pub(super) fn new(
+        wanted: Vec<Example>,
+        existing: &HashMap<Uuid, Example>,
+        options: &IndexOptions,
+        report: &mut IndexReport,
+    ) -> Self {
+        let mut plan = Self::default();
+        let mut kept = HashSet::with_capacity(wanted.len());
+        for example in wanted {
+            kept.insert(example.key);
+            match existing.get(&example.key) {
+                None => {
+                    report.added += 1;
+                    plan.to_embed.push(example);
+                }
+                Some(stored) if *stored == example => report.unchanged += 1,
+                Some(stored) => {
+                    report.updated += 1;
+                    if stored.text_hash == example.text_hash {
+                        plan.to_relabel.insert(example.key, example);
+                    } else {
+                        plan.changed.insert(example.key);
+                        plan.to_embed.push(example);
+                    }
+                }
+            }
+        }
+        if options.prune {
+            let gone = existing.values().filter(|example| example.source == options.source);
+            plan.to_remove = gone.map(|example| example.key).filter(|key| !kept.contains(key)).collect();
+            report.removed = plan.to_remove.len();
+        }
+        plan
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.changes() == 0
+    }
+
+    /// Whether writing in place is better than building the whole content anew.
+    pub(super) fn is_small(&self, existing: usize) -> bool {
+        self.changes() <= SMALL_COUNT && self.changes() * SMALL_SHARE <= existing
+    }
+
+    /// Whether the stored example of this key is not to be copied.
+    pub(super) fn replaces(&self, key: &Uuid) -> bool {
+        self.changed.contains(key) || self.to_remove.contains(key)
+    }
+
+    fn changes(&self) -> usize {
+        self.to_embed.len() + self.to_relabel.len() + self.to_remove.len()
+    }
+}

@@ -1,0 +1,80 @@
+//! The seam to the labeler: the step that names an intent.
+
+use async_trait::async_trait;
+use serde::Serialize;
+
+use crate::retrieve::Evidence;
+use crate::Result;
+
+mod claude;
+mod vote;
+
+pub use claude::ClaudeLabeler;
+pub use vote::{VoteLabeler, vote};
+
+/// What a labeler made of the evidence.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Label {
+    /// An intent of the taxonomy, or none.
+    pub intent: Option<String>,
+    /// Why, in a sentence or two.
+    pub reasoning: Option<String>,
+    /// Why a person must look at it, where the labeler itself knows one.
+    pub doubt: Option<String>,
+    /// The model that answered.
+    pub model: Option<String>,
+    /// What was used.
+    pub usage: Usage,
+    /// What it cost in US$; `None` when the model's prices are not known.
+    pub cost_usd: Option<f64>,
+    /// The API's id of the last request.
+    pub request_id: Option<String>,
+}
+
+/// Tokens and requests that a label took.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Usage {
+    /// Requests that were answered.
+    pub requests: u32,
+    /// Input tokens at the full price.
+    pub input_tokens: u64,
+    /// Output tokens.
+    pub output_tokens: u64,
+    /// Input tokens that were written to the cache.
+    pub cache_creation_input_tokens: u64,
+    /// Input tokens that were read from the cache.
+    pub cache_read_input_tokens: u64,
+}
+
+impl std::ops::AddAssign for Usage {
+    fn add_assign(&mut self, other: Self) {
+        self.requests += other.requests;
+        self.input_tokens += other.input_tokens;
+        self.output_tokens += other.output_tokens;
+        self.cache_creation_input_tokens += other.cache_creation_input_tokens;
+        self.cache_read_input_tokens += other.cache_read_input_tokens;
+    }
+}
+
+/// Names the intent of a ticket from the evidence.
+///
+/// A labeler that cannot tell answers with no intent and a doubt; an error means that the
+/// ticket was not judged at all.
+#[async_trait]
+pub trait Labeler: Send + Sync {
+    /// Its name in outputs: `claude`, `vote`, or your own.
+    fn name(&self) -> &str;
+
+    /// The confidence below which a ticket goes to review, unless the user sets one.
+    fn default_min_confidence(&self) -> f32 {
+        0.0
+    }
+
+    /// The label for this evidence.
+    async fn label(&self, evidence: &Evidence) -> Result<Label>;
+
+    /// The request that would be sent first for this evidence; `None` when nothing is sent.
+    fn preview(&self, _evidence: &Evidence) -> Result<Option<serde_json::Value>> {
+        Ok(None)
+    }
+}

@@ -1,0 +1,49 @@
+//! Classifies and routes support tickets with Claude and few-shot examples retrieved from
+//! Qdrant.
+//!
+//! # The way of a ticket
+//!
+//! ```text
+//! Ticket -> Embedding -> Evidence -> Label -> Decision
+//!         embed       retrieve    label     decide
+//! ```
+//!
+//! - [`ticket`], [`taxonomy`], [`error`](Error): data that touches nothing else.
+//! - [`embed`], [`store`], [`label`]: the seams ([`Embedder`], [`ExampleStore`],
+//!   [`Labeler`]), each with its adapters below it. Implement one to bring your own.
+//! - [`claude`]: the client of the Messages API.
+//! - [`retrieve`], [`prompt`], [`parse`], [`decide`]: pure stages.
+//! - [`classifier`]: the one place where the stages meet.
+//! - [`input`], [`index`], [`eval`], [`report`]: what is built on it.
+//!
+//! Start at [`Classifier::builder`].
+
+pub mod classifier;
+#[doc(hidden)]
+pub mod cli;
+pub mod config;
+pub mod claude;
+pub mod decide;
+pub mod embed;
+mod error;
+pub mod eval;
+pub mod index;
+pub mod input;
+pub mod label;
+pub mod parse;
+pub mod prompt;
+pub mod report;
+pub mod retrieve;
+pub mod store;
+pub mod taxonomy;
+pub mod ticket;
+
+pub use classifier::{Classification, Classifier, ClassifierBuilder};
+pub use decide::Decision;
+pub use embed::{DEFAULT_MODEL, Embedder, FastEmbedder, ModelPaths};
+pub use error::{Error, ErrorKind, Result};
+pub use label::{ClaudeLabeler, Label, Labeler, VoteLabeler};
+pub use retrieve::Evidence;
+pub use store::{EdgeStore, Example, ExampleStore};
+pub use taxonomy::Taxonomy;
+pub use ticket::{LabelledTicket, Ticket};

@@ -1,0 +1,31 @@
+//! Results as text for people. Pure: each function returns the text. (The JSON forms are the
+//! serialized reports themselves.)
+
+mod classification;
+mod eval;
+mod index;
+
+pub use classification::{explain, line};
+pub use eval::eval_table;
+pub use index::index_summary;
+
+/// The start of a text on one line, for lists.
+fn excerpt(text: &str, width: usize) -> String {
+    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+    if flat.chars().count() <= width {
+        return flat;
+    }
+    let mut cut: String = flat.chars().take(width.saturating_sub(1)).collect();
+    cut.push('…');
+    cut
+}
+
+/// US$ with as many decimals as a fraction of a cent needs.
+fn dollars(cost: Option<f64>) -> String {
+    match cost {
+        None => "unknown".into(),
+        Some(0.0) => "$0".into(),
+        Some(cost) if cost < 0.01 => format!("${cost:.6}"),
+        Some(cost) => format!("${cost:.4}"),
+    }
+}

@@ -1,0 +1,127 @@
+//! An evaluation for people: arms side by side, then what lies below the totals.
+
+use std::fmt::Write as _;
+
+use super::dollars;
+use crate::eval::{ArmReport, EvalReport};
+
+/// How many of the weakest intents are listed.
+const WEAKEST: usize = 8;
+
+/// The whole evaluation as tables.
+#[must_use]
+pub fn eval_table(report: &EvalReport) -> String {
+    let mut out = String::new();
+    let first = &report.arms[0];
+    let model = first.model.as_ref().map(|model| format!(" ({model})")).unwrap_or_default();
+    let _ = writeln!(out, "{} tickets, labeler {}{model}", report.tickets, first.labeler);
+    if report.in_store > 0 {
+        let _ = writeln!(out, "{} of them are in the store; each was kept from seeing itself", report.in_store);
+    }
+    if report.unknown_gold > 0 {
+        let _ = writeln!(out, "{} have an intent that the store does not know; they count as wrong", report.unknown_gold);
+    }
+    for note in &report.notes {
+        let _ = writeln!(out, "{note}");
+    }
+
+    out.push('\n');
+    table(&mut out, &arm_rows(&report.arms));
+    if !report.comparisons.is_empty() {
+        out.push('\n');
+        for pair in &report.comparisons {
+            let _ = writeln!(
+                out,
+                "{} over {}: {:+.1} points (only {} right {}, only {} right {}; McNemar p {})",
+                pair.b,
+                pair.a,
+                pair.difference * 100.0,
+                pair.b,
+                pair.only_b,
+                pair.a,
+                pair.only_a,
+                p_value(pair.p_value)
+            );
+        }
+    }
+    if first.cases.len() > 1 {
+        out.push('\n');
+        table(&mut out, &case_rows(&report.arms));
+    }
+    out.push('\n');
+    weakest(&mut out, &report.arms[report.arms.len() - 1]);
+    out
+}
+
+fn p_value(p: f64) -> String {
+    if p < 0.001 { "< 0.001".into() } else { format!("{p:.3}") }
+}
+
+fn arm_rows(arms: &[ArmReport]) -> Vec<Vec<String>> {
+    let header = ["arm", "accuracy", "95 % interval", "macro-F1", "reviews", "errors", "tokens", "cost", "per ticket", "p50 ms", "p95 ms"];
+    let mut rows = vec![header.map(String::from).to_vec()];
+    rows.extend(arms.iter().map(|arm| {
+        let usage = &arm.usage;
+        let tokens = usage.input_tokens
+            + usage.output_tokens
+            + usage.cache_creation_input_tokens
+            + usage.cache_read_input_tokens;
+        vec![
+            arm.name.clone(),
+            format!("{:.1} %", arm.accuracy * 100.0),
+            format!("{:.1} – {:.1}", arm.ci95.0 * 100.0, arm.ci95.1 * 100.0),
+            format!("{:.3}", arm.macro_f1),
+            arm.reviews.to_string(),
+            arm.errors.to_string(),
+            tokens.to_string(),
+            dollars(arm.cost_usd),
+            dollars(arm.cost_per_ticket_usd),
+            format!("{:.1}", arm.latency_ms.p50),
+            format!("{:.1}", arm.latency_ms.p95),
+        ]
+    }));
+    rows
+}
+
+fn case_rows(arms: &[ArmReport]) -> Vec<Vec<String>> {
+    let mut header = vec!["case".to_owned(), "n".to_owned()];
+    header.extend(arms.iter().map(|arm| arm.name.clone()));
+    let mut rows = vec![header];
+    for (position, case) in arms[0].cases.iter().enumerate() {
+        let mut row = vec![case.case.clone(), case.n.to_string()];
+        row.extend(arms.iter().map(|arm| format!("{:.1} %", arm.cases[position].accuracy * 100.0)));
+        rows.push(row);
+    }
+    rows
+}
+
+fn weakest(out: &mut String, arm: &ArmReport) {
+    let mut intents: Vec<_> = arm.intents.iter().filter(|intent| intent.n > 0).collect();
+    intents.sort_by(|a, b| a.f1.total_cmp(&b.f1).then_with(|| a.intent.cmp(&b.intent)));
+    let _ = writeln!(out, "weakest intents of the arm {} (all of them with --json):", arm.name);
+    let mut rows = vec![["intent", "n", "precision", "recall", "F1"].map(String::from).to_vec()];
+    rows.extend(intents.into_iter().take(WEAKEST).map(|intent| {
+        vec![
+            intent.intent.clone(),
+            intent.n.to_string(),
+            format!("{:.2}", intent.precision),
+            format!("{:.2}", intent.recall),
+            format!("{:.2}", intent.f1),
+        ]
+    }));
+    table(out, &rows);
+}
+
+/// Columns as wide as they need; the first to the left, the others to the right.
+fn table(out: &mut String, rows: &[Vec<String>]) {
+    let columns = rows.first().map_or(0, Vec::len);
+    let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
+    let widths: Vec<usize> = (0..columns).map(width).collect();
+    for row in rows {
+        let _ = write!(out, "{:<1$}", row[0], widths[0]);
+        for (cell, width) in row.iter().zip(&widths).skip(1) {
+            let _ = write!(out, "  {cell:>width$}");
+        }
+        out.push('\n');
+    }
+}

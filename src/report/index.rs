@@ -1,0 +1,31 @@
+//! An index run for people.
+
+use std::fmt::Write as _;
+
+use crate::index::IndexReport;
+
+/// More bad rows than this are counted, not listed.
+const LISTED_ERRORS: usize = 20;
+
+/// What an index run did, and which rows were rejected.
+#[must_use]
+pub fn index_summary(report: &IndexReport, store: &str) -> String {
+    let mut out = String::new();
+    for error in report.errors.iter().take(LISTED_ERRORS) {
+        let _ = writeln!(out, "rejected {}: {}", error.place, error.message);
+    }
+    if report.errors.len() > LISTED_ERRORS {
+        let _ = writeln!(out, "… and {} more (all of them with --json)", report.errors.len() - LISTED_ERRORS);
+    }
+    for note in &report.notes {
+        let _ = writeln!(out, "note: {note}");
+    }
+    let _ = writeln!(
+        out,
+        "read {}, added {}, updated {}, unchanged {}, removed {}, rejected {}",
+        report.read, report.added, report.updated, report.unchanged, report.removed, report.rejected
+    );
+    let done = if report.written { "" } else { "nothing was written; " };
+    let _ = writeln!(out, "{done}{} texts embedded, {} examples in {store}", report.embedded, report.total);
+    out
+}

@@ -1,0 +1,154 @@
+//! From what the store found to what decides: candidates, examples, shortlist. Pure.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::store::{Example, Hits};
+use crate::taxonomy::Taxonomy;
+use crate::ticket::Ticket;
+
+/// How many candidates are kept, and asked of the store for each kind of vector.
+pub const CANDIDATES: usize = 50;
+
+/// How much the BM25 score weighs beside the cosine similarity.
+pub const BM25_WEIGHT: f32 = 0.3;
+
+/// At most this many intents are put forward.
+pub const SHORTLIST: usize = 10;
+
+/// Scores are kept to this many decimals, so that the last bits of a vector, which depend on
+/// the batch it was computed in, never decide an order.
+const SCORE_DECIMALS: f32 = 1e5;
+
+/// A stored example that may resemble the ticket.
+#[derive(Debug, Clone)]
+pub struct Candidate {
+    /// The example.
+    pub example: Arc<Example>,
+    /// The fused score, about 0 to 1.3; what candidates are ordered by.
+    pub score: f32,
+    /// Cosine similarity, 0 where only the words matched.
+    pub cosine: f32,
+    /// BM25 score divided by the best one of this query, 0 to 1.
+    pub bm25: f32,
+}
+
+/// An intent and its share of the vote among the candidates, 0 to 1.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Vote {
+    /// The intent.
+    pub intent: String,
+    /// Its share; all shares add up to 1.
+    pub share: f32,
+}
+
+/// All that a labeler may look at.
+#[derive(Debug, Clone)]
+pub struct Evidence {
+    /// The ticket.
+    pub ticket: Ticket,
+    /// The stored examples most like it, best first.
+    pub candidates: Vec<Candidate>,
+    /// Those of them, or fixed ones, that are shown to the model.
+    pub examples: Vec<Candidate>,
+    /// The intents that the candidates vote for, best first.
+    pub votes: Vec<Vote>,
+    /// The intents of the desk.
+    pub taxonomy: Arc<Taxonomy>,
+}
+
+impl Evidence {
+    /// The most voted intents, at most [`SHORTLIST`].
+    #[must_use]
+    pub fn shortlist(&self) -> Vec<&str> {
+        self.votes.iter().take(SHORTLIST).map(|vote| vote.intent.as_str()).collect()
+    }
+
+    /// The share of the vote that an intent has.
+    #[must_use]
+    pub fn share_of(&self, intent: &str) -> f32 {
+        self.votes.iter().find(|vote| vote.intent == intent).map_or(0.0, |vote| vote.share)
+    }
+}
+
+/// Joins the hits of both kinds: cosine plus a share of BM25 (divided by the best of the
+/// query, since BM25 has no scale of its own). Best first; ties by key.
+#[must_use]
+pub fn fuse(hits: Hits, query: &[f32]) -> Vec<Candidate> {
+    let best_bm25 = hits.sparse.first().map_or(1.0, |hit| hit.score).max(f32::MIN_POSITIVE);
+    let mut by_key: HashMap<Uuid, Candidate> = HashMap::with_capacity(hits.dense.len() + hits.sparse.len());
+    for hit in hits.dense {
+        let candidate = Candidate { example: hit.example, score: 0.0, cosine: hit.score, bm25: 0.0 };
+        by_key.insert(candidate.example.key, candidate);
+    }
+    for hit in hits.sparse {
+        let bm25 = hit.score / best_bm25;
+        by_key
+            .entry(hit.example.key)
+            .and_modify(|candidate| candidate.bm25 = bm25)
+            .or_insert_with(|| {
+                let cosine = hit.dense.as_ref().map_or(0.0, |dense| crate::embed::cosine(dense, query));
+                Candidate { example: hit.example, score: 0.0, cosine, bm25 }
+            });
+    }
+    let mut candidates: Vec<Candidate> = by_key.into_values().collect();
+    for candidate in &mut candidates {
+        candidate.score = rounded(candidate.cosine + BM25_WEIGHT * candidate.bm25);
+    }
+    sort(&mut candidates);
+    candidates.truncate(CANDIDATES);
+    candidates
+}
+
+/// Scores fixed examples against a ticket, for when they stand in for the retrieved ones.
+#[must_use]
+pub fn rank_fixed(examples: &[(Arc<Example>, Vec<f32>)], query: &[f32]) -> Vec<Candidate> {
+    let mut candidates: Vec<Candidate> = examples
+        .iter()
+        .map(|(example, vector)| {
+            let cosine = rounded(crate::embed::cosine(vector, query));
+            Candidate { example: Arc::clone(example), score: cosine, cosine, bm25: 0.0 }
+        })
+        .collect();
+    sort(&mut candidates);
+    candidates
+}
+
+fn sort(candidates: &mut [Candidate]) {
+    candidates.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.example.key.cmp(&b.example.key)));
+}
+
+fn rounded(score: f32) -> f32 {
+    (score * SCORE_DECIMALS).round() / SCORE_DECIMALS
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::{Hit, example_key};
+    use crate::ticket::LabelledTicket;
+
+    fn hit(id: &str, score: f32, dense: Option<Vec<f32>>) -> Hit {
+        let example = Example {
+            key: example_key("", id),
+            source: String::new(),
+            labelled: LabelledTicket { ticket: Ticket::new(id), intent: "a".into(), reasoning: None },
+            text_hash: String::new(),
+        };
+        Hit { example: Arc::new(example), score, dense }
+    }
+
+    #[test]
+    fn both_kinds_of_hits_add_up_and_words_alone_still_get_their_cosine() {
+        let hits = Hits {
+            dense: vec![hit("near", 0.8, None), hit("nearer", 0.9, None)],
+            sparse: vec![hit("near", 12.0, None), hit("words", 6.0, Some(vec![0.6, 0.8]))],
+        };
+        let found = fuse(hits, &[1.0, 0.0]);
+        let scores: Vec<(&str, f32)> =
+            found.iter().map(|c| (c.example.labelled.ticket.text.as_str(), c.score)).collect();
+        assert_eq!(scores, [("near", 1.1), ("nearer", 0.9), ("words", 0.75)]);
+    }
+}

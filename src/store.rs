@@ -1,0 +1,179 @@
+//! The seam to the example store: what a store must do, and the shapes that cross it.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use serde::{Deserialize, Serialize};
+use uuid::Uuid;
+
+use crate::embed::SparseVector;
+use crate::ticket::LabelledTicket;
+use crate::Result;
+
+mod edge;
+mod manifest;
+
+pub use edge::EdgeStore;
+pub use manifest::{FORMAT_VERSION, Manifest};
+
+/// Name of the blob that holds the [`Manifest`].
+pub const MANIFEST_BLOB: &str = "manifest.json";
+/// Name of the blob that holds the taxonomy.
+pub const TAXONOMY_BLOB: &str = "taxonomy.json";
+
+/// A labelled ticket as a store keeps it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Example {
+    /// The point's id, see [`example_key`].
+    #[serde(skip)]
+    pub key: Uuid,
+    /// The system it came from; empty unless `--source` was given.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub source: String,
+    /// The ticket and its label.
+    #[serde(flatten)]
+    pub labelled: LabelledTicket,
+    /// sha256 of the text: as long as it stays, nothing is embedded again.
+    pub text_hash: String,
+}
+
+/// An example with its vectors, ready to be stored.
+#[derive(Debug, Clone)]
+pub struct Point {
+    /// What is stored beside the vectors.
+    pub example: Example,
+    /// Unit length, of the embedder's dimension.
+    pub dense: Vec<f32>,
+    /// BM25 weights of its words.
+    pub sparse: SparseVector,
+}
+
+/// A point as it is read back; the sparse vector can always be made again from the text.
+#[derive(Debug, Clone)]
+pub struct StoredExample {
+    /// The example.
+    pub example: Example,
+    /// Its dense vector, where it was asked for.
+    pub dense: Option<Vec<f32>>,
+}
+
+/// One condition on an example.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Condition {
+    /// The field has exactly this value.
+    Equals(String, String),
+    /// The time field is at or after this moment, RFC 3339.
+    After(String, String),
+    /// The time field is before this moment, RFC 3339.
+    Before(String, String),
+}
+
+/// Conditions that must all hold. The fields are those of a labelled ticket (`intent`,
+/// `language`, `requester`, `created_at`, …) and `source`; attributes by `attributes.NAME`.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Filter {
+    /// All of these.
+    pub must: Vec<Condition>,
+}
+
+/// A question to a store: the nearest examples by either vector.
+#[derive(Debug, Clone, Default)]
+pub struct Query {
+    /// The ticket's dense vector.
+    pub dense: Vec<f32>,
+    /// The ticket's words.
+    pub sparse: SparseVector,
+    /// How many hits of each kind.
+    pub limit: usize,
+    /// Only examples that pass.
+    pub filter: Filter,
+    /// Examples that must not be found, such as the ticket itself.
+    pub exclude: Vec<Uuid>,
+    /// Whether the dense vectors of the hits come along.
+    pub with_vectors: bool,
+}
+
+/// An example that a query found.
+#[derive(Debug, Clone)]
+pub struct Hit {
+    /// The example.
+    pub example: Arc<Example>,
+    /// Cosine similarity, or BM25 score.
+    pub score: f32,
+    /// Its dense vector, where it was asked for.
+    pub dense: Option<Vec<f32>>,
+}
+
+/// The answer to a [`Query`], best first.
+#[derive(Debug, Clone, Default)]
+pub struct Hits {
+    /// The nearest by cosine similarity.
+    pub dense: Vec<Hit>,
+    /// The best by BM25.
+    pub sparse: Vec<Hit>,
+}
+
+/// Examples with vectors, found again by similarity, and small named blobs beside them.
+///
+/// Writes are durable when the call returns. Errors are of kind
+/// [`Store`](crate::ErrorKind::Store).
+#[async_trait]
+pub trait ExampleStore: Send + Sync {
+    /// The nearest examples by both vectors.
+    async fn query(&self, query: Query) -> Result<Hits>;
+
+    /// Adds examples, or replaces those of the same key.
+    async fn upsert(&self, points: Vec<Point>) -> Result<()>;
+
+    /// Replaces what is stored beside the vectors of these examples; the vectors stay.
+    async fn update(&self, examples: Vec<Example>) -> Result<()>;
+
+    /// Removes examples; unknown keys are no error.
+    async fn delete(&self, keys: Vec<Uuid>) -> Result<()>;
+
+    /// A page of at most `limit` examples in the order of their keys, from `start` on, and
+    /// the key at which the next page starts.
+    async fn scroll(
+        &self,
+        start: Option<Uuid>,
+        limit: usize,
+        with_vectors: bool,
+    ) -> Result<(Vec<StoredExample>, Option<Uuid>)>;
+
+    /// How many examples there are, exactly.
+    async fn count(&self) -> Result<usize>;
+
+    /// The intents and how many examples each has, in alphabetical order.
+    async fn intents(&self) -> Result<Vec<(String, usize)>>;
+
+    /// A named blob.
+    async fn blob(&self, name: &str) -> Result<Option<Vec<u8>>>;
+
+    /// Writes a named blob in one step.
+    async fn put_blob(&self, name: &str, content: Vec<u8>) -> Result<()>;
+
+    /// Starts an empty copy beside what is served. Readers see the old content until
+    /// [`Rebuild::commit`]; dropped before that, it leaves no trace.
+    async fn rebuild(&self) -> Result<Box<dyn Rebuild>>;
+}
+
+/// A store's next content, while it is being filled.
+#[async_trait]
+pub trait Rebuild: Send {
+    /// Adds examples.
+    async fn upsert(&mut self, points: Vec<Point>) -> Result<()>;
+
+    /// Writes a named blob.
+    async fn put_blob(&mut self, name: &str, content: Vec<u8>) -> Result<()>;
+
+    /// Makes it durable and puts it in the place of the old content in one step.
+    async fn commit(self: Box<Self>) -> Result<()>;
+}
+
+/// The key of an example: UUIDv5 of its source and its ticket id, so that two systems with a
+/// ticket "1" do not overwrite each other.
+#[must_use]
+pub fn example_key(source: &str, ticket_id: &str) -> Uuid {
+    const NAMESPACE: Uuid = Uuid::from_u128(0x6f1d_7d0e_5b3c_4a57_9a53_27f1_60c4_90ab);
+    Uuid::new_v5(&NAMESPACE, format!("{source}\u{0}{ticket_id}").as_bytes())
+}

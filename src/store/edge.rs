@@ -1,0 +1,268 @@
+//! The embedded store: Qdrant's engine inside the process, in a folder.
+//!
+//! The engine is synchronous, so every call runs off the async threads. Reads share a lock;
+//! writes take it alone, because the engine's `flush` must find none of its locks held.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use qdrant_edge::EdgeShard;
+use uuid::Uuid;
+
+use super::{Example, ExampleStore, Hits, Point, Query, Rebuild, StoredExample};
+use crate::{Error, Result};
+
+mod convert;
+mod generation;
+mod shard;
+
+use generation::Generation;
+
+/// How long another process may keep the store before opening it fails.
+const LOCK_PATIENCE: Duration = Duration::from_secs(10);
+const LOCK_FILE: &str = "LOCK";
+
+/// A store in a folder, open in this process alone.
+pub struct EdgeStore {
+    root: PathBuf,
+    dimension: usize,
+    serving: Arc<RwLock<Serving>>,
+    /// Held for as long as the store is open.
+    _lock: Arc<File>,
+}
+
+/// The generation that answers, and its engine.
+pub(super) struct Serving {
+    generation: Generation,
+    shard: EdgeShard,
+}
+
+impl EdgeStore {
+    /// Opens an existing store. Fails when there is none, when it is damaged, or when
+    /// another process keeps it for more than ten seconds.
+    pub async fn open(root: &Path) -> Result<Self> {
+        if !Generation::exists(root) {
+            return Err(Error::store(format!(
+                "there is no example store in {}; make one with: ticket-router index FILE --store {}",
+                root.display(),
+                root.display()
+            )));
+        }
+        Self::open_locked(root, None).await
+    }
+
+    /// Opens a store, or makes an empty one for vectors of `dimension` numbers.
+    pub async fn open_or_create(root: &Path, dimension: usize) -> Result<Self> {
+        generation::make_private_dir(root)?;
+        Self::open_locked(root, Some(dimension)).await
+    }
+
+    /// Whether `root` holds a store.
+    #[must_use]
+    pub fn exists(root: &Path) -> bool {
+        Generation::exists(root)
+    }
+
+    async fn open_locked(root: &Path, create: Option<usize>) -> Result<Self> {
+        let lock = lock(root).await?;
+        let root = root.to_path_buf();
+        off_thread(move || {
+            let generation = match (Generation::current(&root)?, create) {
+                (Some(generation), _) => generation,
+                (None, Some(dimension)) => {
+                    let first = Generation::create(&root)?;
+                    shard::create(&first, dimension)?.flush();
+                    first.publish(&root)?;
+                    first
+                }
+                (None, None) => return Err(Error::store(format!("the store in {} is empty", root.display()))),
+            };
+            generation.remove_others(&root)?;
+            let shard = shard::load(&generation)?;
+            let dimension = shard::dimension(&shard);
+            let serving = Arc::new(RwLock::new(Serving { generation, shard }));
+            Ok(Self { root, dimension, serving, _lock: Arc::new(lock) })
+        })
+        .await
+    }
+
+    /// Runs a read on the engine.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Serving) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
+        let serving = Arc::clone(&self.serving);
+        off_thread(move || work(&*serving.read().map_err(|_| poisoned())?)).await
+    }
+
+    /// Runs a write on the engine and makes it durable.
+    async fn write(&self, work: impl FnOnce(&EdgeShard) -> Result<()> + Send + 'static) -> Result<()> {
+        let serving = Arc::clone(&self.serving);
+        off_thread(move || {
+            let serving = serving.write().map_err(|_| poisoned())?;
+            work(&serving.shard)?;
+            serving.shard.flush();
+            Ok(())
+        })
+        .await
+    }
+}
+
+#[async_trait]
+impl ExampleStore for EdgeStore {
+    async fn query(&self, query: Query) -> Result<Hits> {
+        self.read(move |serving| shard::query(&serving.shard, query)).await
+    }
+
+    async fn upsert(&self, points: Vec<Point>) -> Result<()> {
+        self.write(move |shard| shard::upsert(shard, points)).await
+    }
+
+    async fn update(&self, examples: Vec<Example>) -> Result<()> {
+        self.write(move |shard| shard::update(shard, examples)).await
+    }
+
+    async fn delete(&self, keys: Vec<Uuid>) -> Result<()> {
+        self.write(move |shard| shard::delete(shard, keys)).await
+    }
+
+    async fn scroll(
+        &self,
+        start: Option<Uuid>,
+        limit: usize,
+        with_vectors: bool,
+    ) -> Result<(Vec<StoredExample>, Option<Uuid>)> {
+        self.read(move |serving| shard::scroll(&serving.shard, start, limit, with_vectors)).await
+    }
+
+    async fn count(&self) -> Result<usize> {
+        self.read(|serving| shard::count(&serving.shard)).await
+    }
+
+    async fn intents(&self) -> Result<Vec<(String, usize)>> {
+        self.read(|serving| shard::intents(&serving.shard)).await
+    }
+
+    async fn blob(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let name = name.to_owned();
+        self.read(move |serving| serving.generation.blob(&name)).await
+    }
+
+    async fn put_blob(&self, name: &str, content: Vec<u8>) -> Result<()> {
+        let name = name.to_owned();
+        self.read(move |serving| serving.generation.put_blob(&name, &content)).await
+    }
+
+    async fn rebuild(&self) -> Result<Box<dyn Rebuild>> {
+        let (root, dimension) = (self.root.clone(), self.dimension);
+        let serving = Arc::clone(&self.serving);
+        off_thread(move || {
+            let generation = Generation::create(&root)?;
+            let shard = shard::create(&generation, dimension)?;
+            Ok(Box::new(EdgeRebuild { root, serving, next: Some(Serving { generation, shard }) }) as Box<dyn Rebuild>)
+        })
+        .await
+    }
+}
+
+/// The next generation of an [`EdgeStore`].
+struct EdgeRebuild {
+    root: PathBuf,
+    serving: Arc<RwLock<Serving>>,
+    /// `None` only while a call has it, and after the commit.
+    next: Option<Serving>,
+}
+
+impl EdgeRebuild {
+    async fn work(&mut self, work: impl FnOnce(&Serving) -> Result<()> + Send + 'static) -> Result<()> {
+        let next = self.next.take().ok_or_else(|| Error::internal("the rebuild already failed"))?;
+        self.next = Some(off_thread(move || work(&next).map(|()| next)).await?);
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Rebuild for EdgeRebuild {
+    async fn upsert(&mut self, points: Vec<Point>) -> Result<()> {
+        self.work(move |next| shard::upsert(&next.shard, points)).await
+    }
+
+    async fn put_blob(&mut self, name: &str, content: Vec<u8>) -> Result<()> {
+        let name = name.to_owned();
+        self.work(move |next| next.generation.put_blob(&name, &content)).await
+    }
+
+    async fn commit(mut self: Box<Self>) -> Result<()> {
+        let next = self.next.take().ok_or_else(|| Error::internal("the rebuild already failed"))?;
+        let (root, serving) = (self.root.clone(), Arc::clone(&self.serving));
+        off_thread(move || {
+            shard::optimize(&next.shard)?;
+            next.shard.flush();
+            next.generation.sync()?;
+            next.generation.publish(&root)?;
+            let old = {
+                let mut serving = serving.write().map_err(|_| poisoned())?;
+                std::mem::replace(&mut *serving, next)
+            };
+            old.discard()
+        })
+        .await
+    }
+}
+
+impl Drop for EdgeRebuild {
+    fn drop(&mut self) {
+        if let Some(next) = self.next.take() {
+            // Best effort: what stays is removed when the store is opened again.
+            let _ = next.discard();
+        }
+    }
+}
+
+impl Serving {
+    fn discard(self) -> Result<()> {
+        drop(self.shard);
+        self.generation.remove()
+    }
+}
+
+fn poisoned() -> Error {
+    Error::internal("an earlier call on the store panicked; restart the program")
+}
+
+/// Runs blocking work on its own thread; a panic of the engine becomes an error.
+async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
+    tokio::task::spawn_blocking(work)
+        .await
+        .map_err(|e| Error::store(format!("the embedded engine stopped: {e}; check the free disk space and try again")))?
+}
+
+/// Takes the store's lock, waiting for another process to finish.
+async fn lock(root: &Path) -> Result<File> {
+    let path = root.join(LOCK_FILE);
+    let failed = |e: std::io::Error| {
+        Error::store(format!("cannot lock the store {}: {e}; check the folder's permissions", root.display()))
+    };
+    let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
+    let begun = std::time::Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            Err(std::fs::TryLockError::WouldBlock) if begun.elapsed() < LOCK_PATIENCE => {
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+            Err(std::fs::TryLockError::WouldBlock) => {
+                return Err(Error::store(format!(
+                    "the store {} is in use by another process (waited {} s); try again when it is done, \
+                     or give each process a store of its own",
+                    root.display(),
+                    LOCK_PATIENCE.as_secs()
+                )));
+            }
+            Err(std::fs::TryLockError::Error(e)) => return Err(failed(e)),
+        }
+    }
+}

@@ -1,0 +1,144 @@
+//! Generations: the folders that hold one complete content of the store each, and the
+//! pointer file that names the one which is served.
+//!
+//! A bulk change fills a new folder and then replaces the pointer by a rename, which the
+//! file system does in one step. Killed at any moment, the pointer names a complete folder;
+//! folders that it does not name are removed at the next opening.
+
+use std::fs::{self, File};
+use std::io::{ErrorKind as IoErrorKind, Write as _};
+use std::path::{Path, PathBuf};
+
+use crate::{Error, Result};
+
+const POINTER: &str = "CURRENT";
+const PREFIX: &str = "generation-";
+const BLOBS: &str = "blobs";
+
+/// A folder with one content of the store.
+#[derive(Debug, Clone)]
+pub(super) struct Generation {
+    path: PathBuf,
+}
+
+impl Generation {
+    /// Whether a store was ever published in `root`.
+    pub(super) fn exists(root: &Path) -> bool {
+        root.join(POINTER).is_file()
+    }
+
+    /// The generation that the pointer names.
+    pub(super) fn current(root: &Path) -> Result<Option<Self>> {
+        let name = match fs::read_to_string(root.join(POINTER)) {
+            Ok(name) => name,
+            Err(e) if e.kind() == IoErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(failed("read", &root.join(POINTER), &e)),
+        };
+        let path = root.join(name.trim());
+        if !name.starts_with(PREFIX) || !path.is_dir() {
+            return Err(Error::store(format!(
+                "the store {} is damaged: its pointer names {:?}, which is not there; index again into a new --store",
+                root.display(),
+                name.trim()
+            )));
+        }
+        Ok(Some(Self { path }))
+    }
+
+    /// A new, empty folder, numbered after all others.
+    pub(super) fn create(root: &Path) -> Result<Self> {
+        let last = numbered(root)?.into_iter().map(|(number, _)| number).max().unwrap_or(0);
+        let path = root.join(format!("{PREFIX}{:06}", last + 1));
+        make_private_dir(&path.join(BLOBS))?;
+        Ok(Self { path })
+    }
+
+    /// The folder of the engine's files.
+    pub(super) fn shard_path(&self) -> Result<PathBuf> {
+        let path = self.path.join("shard");
+        make_private_dir(&path)?;
+        Ok(path)
+    }
+
+    /// Makes this the served generation, durably and in one step.
+    pub(super) fn publish(&self, root: &Path) -> Result<()> {
+        let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        write_in_one_step(root, POINTER, name.as_bytes())
+    }
+
+    /// Writes the folder's own entries to disk.
+    pub(super) fn sync(&self) -> Result<()> {
+        sync_dir(&self.path)
+    }
+
+    pub(super) fn blob(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        let path = self.path.join(BLOBS).join(name);
+        match fs::read(&path) {
+            Ok(content) => Ok(Some(content)),
+            Err(e) if e.kind() == IoErrorKind::NotFound => Ok(None),
+            Err(e) => Err(failed("read", &path, &e)),
+        }
+    }
+
+    pub(super) fn put_blob(&self, name: &str, content: &[u8]) -> Result<()> {
+        write_in_one_step(&self.path.join(BLOBS), name, content)
+    }
+
+    /// Removes what killed or replaced runs left behind.
+    pub(super) fn remove_others(&self, root: &Path) -> Result<()> {
+        for (_, path) in numbered(root)? {
+            if path != self.path {
+                Self { path }.remove()?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn remove(self) -> Result<()> {
+        fs::remove_dir_all(&self.path).map_err(|e| failed("remove", &self.path, &e))
+    }
+}
+
+/// Makes a folder, and those above it, that only the owner can read: it holds tickets.
+pub(super) fn make_private_dir(path: &Path) -> Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(path).map_err(|e| failed("make", path, &e))
+}
+
+fn numbered(root: &Path) -> Result<Vec<(u64, PathBuf)>> {
+    let entries = fs::read_dir(root).map_err(|e| failed("read", root, &e))?;
+    Ok(entries
+        .flatten()
+        .filter_map(|entry| {
+            let name = entry.file_name();
+            Some((name.to_str()?.strip_prefix(PREFIX)?.parse().ok()?, entry.path()))
+        })
+        .collect())
+}
+
+fn write_in_one_step(dir: &Path, name: &str, content: &[u8]) -> Result<()> {
+    let (target, draft) = (dir.join(name), dir.join(format!("{name}.new")));
+    let write = || {
+        let mut file = File::create(&draft)?;
+        file.write_all(content)?;
+        file.sync_all()?;
+        fs::rename(&draft, &target)
+    };
+    write().map_err(|e| failed("write", &target, &e))?;
+    sync_dir(dir)
+}
+
+/// A rename is durable once its folder is.
+fn sync_dir(path: &Path) -> Result<()> {
+    if cfg!(windows) {
+        return Ok(());
+    }
+    File::open(path).and_then(|dir| dir.sync_all()).map_err(|e| failed("sync", path, &e))
+}
+
+fn failed(verb: &str, path: &Path, e: &std::io::Error) -> Error {
+    Error::store(format!("cannot {verb} {}: {e}; check the folder's permissions and the free disk space", path.display()))
+}

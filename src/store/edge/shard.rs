@@ -1,0 +1,186 @@
+//! The operations of the embedded engine, in this crate's shapes.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use qdrant_edge::{
+    Condition, CountRequest, CreateIndex, Distance, EdgeConfig, EdgeOptimizersConfig, EdgeShard,
+    EdgeSparseVectorParams, EdgeVectorParams, FacetRequest, FacetValue, FieldIndexOperations, Filter, HasIdCondition,
+    HnswIndexConfig, JsonPath, Modifier, NamedQuery, OperationError, PayloadFieldSchema, PayloadSchemaType, PointId,
+    PointInsertOperations, PayloadOps, PointOperations, QueryEnum, ScrollRequest, SearchParams, SearchRequest, SetPayloadOp, UpdateOperation,
+    VectorInternal, WalOptions, WithPayloadInterface, WithVector,
+};
+use uuid::Uuid;
+
+use super::super::{Example, Hit, Hits, Point, Query, StoredExample};
+use super::convert;
+use super::generation::Generation;
+use crate::{Error, Result};
+
+pub(super) const DENSE: &str = "dense";
+pub(super) const SPARSE: &str = "bm25";
+
+/// Fields that filters and facets ask for.
+const KEYWORD_FIELDS: [&str; 4] = ["intent", "source", "language", "requester"];
+const TIME_FIELD: &str = "created_at";
+
+/// Beam width of the graph search; wide, because a missed neighbour is a missed example.
+const SEARCH_BEAM: usize = 256;
+
+pub(super) fn create(generation: &Generation, dimension: usize) -> Result<EdgeShard> {
+    let config = EdgeConfig::builder()
+        .vector(DENSE, EdgeVectorParams::builder(dimension, Distance::Cosine).build())
+        .sparse_vector(SPARSE, EdgeSparseVectorParams::builder().modifier(Modifier::Idf).build())
+        .hnsw_config(HnswIndexConfig { m: 16, ef_construct: 200, ..HnswIndexConfig::default() })
+        // One segment: one graph to search instead of one per processor.
+        .optimizers(EdgeOptimizersConfig { default_segment_number: Some(1), ..EdgeOptimizersConfig::default() })
+        // The log is scanned at every opening, so it is cut into pieces of a modest size.
+        .wal_options(WalOptions { segment_capacity: 4 * 1024 * 1024, ..WalOptions::default() })
+        .build();
+    let shard = EdgeShard::new(&generation.shard_path()?, config).map_err(|e| failed(&e))?;
+    for field in KEYWORD_FIELDS {
+        create_index(&shard, field, PayloadSchemaType::Keyword)?;
+    }
+    create_index(&shard, TIME_FIELD, PayloadSchemaType::Datetime)?;
+    Ok(shard)
+}
+
+pub(super) fn load(generation: &Generation) -> Result<EdgeShard> {
+    EdgeShard::load(&generation.shard_path()?, None).map_err(|e| failed(&e))
+}
+
+pub(super) fn dimension(shard: &EdgeShard) -> usize {
+    shard.config().vectors.get(DENSE).map_or(0, |params| params.size)
+}
+
+fn create_index(shard: &EdgeShard, field: &str, schema: PayloadSchemaType) -> Result<()> {
+    let index = CreateIndex { field_name: path(field)?, field_schema: Some(PayloadFieldSchema::FieldType(schema)) };
+    shard
+        .update(UpdateOperation::FieldIndexOperation(FieldIndexOperations::CreateIndex(index)))
+        .map_err(|e| failed(&e))
+}
+
+pub(super) fn upsert(shard: &EdgeShard, points: Vec<Point>) -> Result<()> {
+    let points = points.into_iter().map(convert::point).collect::<Result<Vec<_>>>()?;
+    let insert = PointInsertOperations::PointsList(points);
+    shard
+        .update(UpdateOperation::PointOperation(PointOperations::UpsertPoints(insert)))
+        .map_err(|e| failed(&e))
+}
+
+pub(super) fn update(shard: &EdgeShard, examples: Vec<Example>) -> Result<()> {
+    for example in examples {
+        let (id, payload) = (PointId::Uuid(example.key), convert::payload(&example)?);
+        let operation = SetPayloadOp { payload, points: Some(vec![id]), filter: None, key: None };
+        shard
+            .update(UpdateOperation::PayloadOperation(PayloadOps::OverwritePayload(operation)))
+            .map_err(|e| failed(&e))?;
+    }
+    Ok(())
+}
+
+pub(super) fn delete(shard: &EdgeShard, keys: Vec<Uuid>) -> Result<()> {
+    let ids = keys.into_iter().map(PointId::Uuid).collect();
+    shard
+        .update(UpdateOperation::PointOperation(PointOperations::DeletePoints { ids }))
+        .map_err(|e| failed(&e))
+}
+
+pub(super) fn optimize(shard: &EdgeShard) -> Result<()> {
+    shard.optimize().map(|_| ()).map_err(|e| failed(&e))
+}
+
+pub(super) fn query(shard: &EdgeShard, query: Query) -> Result<Hits> {
+    let mut filter = convert::filter(&query.filter)?;
+    if !query.exclude.is_empty() {
+        let ids: HashSet<PointId> = query.exclude.into_iter().map(PointId::Uuid).collect();
+        filter.must_not = Some(vec![Condition::HasId(HasIdCondition::from_iter(ids))]);
+    }
+    let filter = (filter != Filter::default()).then_some(filter);
+    let search = |name: &str, vector: VectorInternal| -> Result<Vec<Hit>> {
+        shard
+            .search(SearchRequest {
+                query: QueryEnum::Nearest(NamedQuery::new(vector, name)),
+                filter: filter.clone(),
+                params: Some(SearchParams { hnsw_ef: Some(SEARCH_BEAM), ..SearchParams::default() }),
+                limit: query.limit,
+                offset: 0,
+                with_payload: Some(WithPayloadInterface::Bool(true)),
+                with_vector: Some(dense_vector(query.with_vectors)),
+                score_threshold: None,
+            })
+            .map_err(|e| failed(&e))?
+            .into_iter()
+            .map(|point| {
+                let (example, dense) = convert::example(point.id, point.payload, point.vector)?;
+                Ok(Hit { example: Arc::new(example), score: point.score, dense })
+            })
+            .collect()
+    };
+    let dense = search(DENSE, VectorInternal::Dense(query.dense))?;
+    // A text without a single word (an emoji, say) has an empty vector, which finds nothing.
+    let sparse = if query.sparse.indices.is_empty() {
+        Vec::new()
+    } else {
+        search(SPARSE, VectorInternal::Sparse(convert::sparse(query.sparse)?))?
+    };
+    Ok(Hits { dense, sparse })
+}
+
+pub(super) fn scroll(
+    shard: &EdgeShard,
+    start: Option<Uuid>,
+    limit: usize,
+    with_vectors: bool,
+) -> Result<(Vec<StoredExample>, Option<Uuid>)> {
+    let (records, next) = shard
+        .scroll(ScrollRequest {
+            offset: start.map(PointId::Uuid),
+            limit: Some(limit),
+            filter: None,
+            with_payload: Some(WithPayloadInterface::Bool(true)),
+            with_vector: dense_vector(with_vectors),
+            order_by: None,
+        })
+        .map_err(|e| failed(&e))?;
+    let page = records
+        .into_iter()
+        .map(|record| {
+            let (example, dense) = convert::example(record.id, record.payload, record.vector)?;
+            Ok(StoredExample { example, dense })
+        })
+        .collect::<Result<_>>()?;
+    Ok((page, next.map(convert::key).transpose()?))
+}
+
+pub(super) fn count(shard: &EdgeShard) -> Result<usize> {
+    shard.count(CountRequest { filter: None, exact: true }).map_err(|e| failed(&e))
+}
+
+pub(super) fn intents(shard: &EdgeShard) -> Result<Vec<(String, usize)>> {
+    let request = FacetRequest { key: path("intent")?, limit: usize::MAX >> 1, filter: None, exact: true };
+    let mut intents: Vec<(String, usize)> = shard
+        .facet(request)
+        .map_err(|e| failed(&e))?
+        .hits
+        .into_iter()
+        .filter_map(|hit| match hit.value {
+            FacetValue::Keyword(name) => Some((name, hit.count)),
+            _ => None,
+        })
+        .collect();
+    intents.sort();
+    Ok(intents)
+}
+
+fn dense_vector(wanted: bool) -> WithVector {
+    if wanted { WithVector::Selector(vec![DENSE.to_owned()]) } else { WithVector::Bool(false) }
+}
+
+pub(super) fn path(field: &str) -> Result<JsonPath> {
+    field.parse().map_err(|()| Error::bad_input(format!("{field:?} is no name of a field")))
+}
+
+fn failed(e: &OperationError) -> Error {
+    Error::store(format!("the embedded engine failed: {e}"))
+}
