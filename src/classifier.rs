@@ -97,20 +97,33 @@ pub(crate) fn milliseconds(duration: Duration) -> f64 {
 
 /// Classifies tickets against a store of examples.
 ///
-/// ```no_run
+/// ```
 /// use std::{path::Path, sync::Arc};
-/// use ticket_router::{Classifier, EdgeStore, FastEmbedder, ModelPaths, Ticket, VoteLabeler, DEFAULT_MODEL};
+/// use ticket_router::index::{IndexOptions, index};
+/// use ticket_router::input::{self, InputOptions};
+/// use ticket_router::{
+///     Classifier, DEFAULT_MODEL, Decision, EdgeStore, Embedder as _, FastEmbedder, ModelPaths, Ticket, VoteLabeler,
+/// };
 ///
-/// # async fn run() -> ticket_router::Result<()> {
+/// # #[tokio::main]
+/// # async fn main() -> ticket_router::Result<()> {
+/// # let folder = tempfile::tempdir().unwrap();
+/// # let folder = folder.path();
+/// // What scripts/setup provides.
 /// let paths = ModelPaths { usual: vec![".runtime".into()], ..ModelPaths::default() };
-/// let classifier = Classifier::builder()
-///     .store(Arc::new(EdgeStore::open(Path::new(".ticket-router")).await?))
-///     .embedder(Arc::new(FastEmbedder::load(DEFAULT_MODEL, &paths)?))
-///     .labeler(Arc::new(VoteLabeler))
-///     .build()
-///     .await?;
-/// let answer = classifier.classify(&Ticket::new("Where is my parcel?")).await?;
-/// println!("{:?} {:?}", answer.decision, answer.intent);
+/// let embedder = Arc::new(FastEmbedder::load(DEFAULT_MODEL, &paths)?);
+///
+/// // Index nine labelled tickets. (A store that is there already: EdgeStore::open.)
+/// let store = Arc::new(EdgeStore::open_or_create(&folder.join("store"), embedder.dimension()).await?);
+/// let rows = input::read(Path::new("examples_db/static.jsonl"), &InputOptions::default())?;
+/// index(store.as_ref(), embedder.as_ref(), rows, &IndexOptions::default(), &|_, _| {}).await?;
+///
+/// // Classify a new one.
+/// let classifier =
+///     Classifier::builder().store(store).embedder(embedder).labeler(Arc::new(VoteLabeler)).build().await?;
+/// let answer = classifier.classify(&Ticket::new("My order is late, where is my parcel?")).await?;
+/// assert_eq!(answer.intent.as_deref(), Some("order_status"));
+/// assert_eq!(answer.decision, Decision::Route);
 /// # Ok(())
 /// # }
 /// ```
@@ -237,7 +250,7 @@ impl Classifier {
 
     /// Classifies many tickets with bounded concurrency. The answers come in the order of
     /// the tickets; one that fails does not stop the rest.
-    pub fn classify_all(&self, tickets: Vec<Ticket>) -> impl Stream<Item = Result<Classification>> + '_ {
+    pub fn classify_all(&self, tickets: &[Ticket]) -> impl Stream<Item = Result<Classification>> + '_ {
         let chunks: Vec<Vec<Ticket>> = tickets.chunks(EMBED_AHEAD).map(<[Ticket]>::to_vec).collect();
         stream::iter(chunks)
             // The next chunk is embedded while the tickets of this one wait for the model.

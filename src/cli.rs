@@ -36,7 +36,7 @@ enum Command {
     Eval(eval::EvalArgs),
 }
 
-/// Flags of every command. Each can also be set as TICKET_ROUTER_NAME in the environment or
+/// Flags of every command. Most can also be set in the environment (`TICKET_ROUTER_STORE`, …) or
 /// as a key in ticket-router.toml.
 #[derive(Debug, Args)]
 struct CommonArgs {

@@ -129,7 +129,8 @@ pub async fn evaluate(
     let (done, judges) = (std::sync::atomic::AtomicUsize::new(0), &judges);
     let texts: Vec<_> = tickets.iter().map(|labelled| labelled.ticket.clone()).collect();
     let chunks: Vec<_> = texts.chunks(EMBED_CHUNK).map(<[_]>::to_vec).collect();
-    let mut answers: Vec<Vec<Result<Classification>>> = judges.iter().map(|_| Vec::with_capacity(tickets.len())).collect();
+    let mut answers: Vec<Vec<Result<Classification>>> =
+        judges.iter().map(|_| Vec::with_capacity(tickets.len())).collect();
     let mut stream = stream::iter(chunks)
         .map(|chunk| retriever.embed(chunk))
         .buffered(2)
@@ -218,7 +219,8 @@ impl StoredIdentities {
         notes: &mut Vec<String>,
     ) -> Result<Vec<LabelledTicket>> {
         let measured: HashSet<Uuid> = measured.iter().flatten().copied().collect();
-        let mut keys: Vec<Uuid> = self.by_text.values().flatten().copied().filter(|key| !measured.contains(key)).collect();
+        let mut keys: Vec<Uuid> =
+            self.by_text.values().flatten().copied().filter(|key| !measured.contains(key)).collect();
         keys.sort_unstable();
         keys.shuffle(&mut rand::rngs::StdRng::seed_from_u64(seed));
         let mut drawn = Vec::with_capacity(DRAWN_EXAMPLES);

@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use serde::Serialize;
 
-use crate::retrieve::Evidence;
 use crate::Result;
+use crate::retrieve::Evidence;
 
 mod claude;
 mod vote;

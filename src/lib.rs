@@ -19,10 +19,10 @@
 //! Start at [`Classifier::builder`].
 
 pub mod classifier;
+pub mod claude;
 #[doc(hidden)]
 pub mod cli;
 pub mod config;
-pub mod claude;
 pub mod decide;
 pub mod embed;
 mod error;

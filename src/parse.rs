@@ -13,8 +13,7 @@ pub struct ParsedAnswer {
     pub reasoning: Option<String>,
 }
 
-static INTENT: LazyLock<Option<Regex>> =
-    LazyLock::new(|| Regex::new(r"(?is)<intent>\s*([^<>]*?)\s*</intent>").ok());
+static INTENT: LazyLock<Option<Regex>> = LazyLock::new(|| Regex::new(r"(?is)<intent>\s*([^<>]*?)\s*</intent>").ok());
 static REASONING: LazyLock<Option<Regex>> =
     LazyLock::new(|| Regex::new(r"(?is)<reasoning>\s*(.*?)\s*</reasoning>").ok());
 

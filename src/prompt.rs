@@ -36,11 +36,9 @@ impl Prompts {
     pub fn load(folder: Option<&Path>) -> Result<Self> {
         let mut environment = Environment::new();
         environment.set_keep_trailing_newline(false);
-        environment.set_undefined_behavior(minijinja::UndefinedBehavior::Strict);
+        environment.set_undefined_behavior(minijinja::UndefinedBehavior::SemiStrict);
         environment.set_auto_escape_callback(|_| AutoEscape::None);
-        environment.set_formatter(|out, _, value| {
-            out.write_str(&escape(&value.to_string())).map_err(Into::into)
-        });
+        environment.set_formatter(|out, _, value| out.write_str(&escape(&value.to_string())).map_err(Into::into));
         if let Some(folder) = folder
             && !folder.is_dir()
         {

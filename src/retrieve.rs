@@ -85,13 +85,10 @@ pub fn fuse(hits: Hits, query: &[f32]) -> Vec<Candidate> {
     }
     for hit in hits.sparse {
         let bm25 = hit.score / best_bm25;
-        by_key
-            .entry(hit.example.key)
-            .and_modify(|candidate| candidate.bm25 = bm25)
-            .or_insert_with(|| {
-                let cosine = hit.dense.as_ref().map_or(0.0, |dense| crate::embed::cosine(dense, query));
-                Candidate { example: hit.example, score: 0.0, cosine, bm25 }
-            });
+        by_key.entry(hit.example.key).and_modify(|candidate| candidate.bm25 = bm25).or_insert_with(|| {
+            let cosine = hit.dense.as_ref().map_or(0.0, |dense| crate::embed::cosine(dense, query));
+            Candidate { example: hit.example, score: 0.0, cosine, bm25 }
+        });
     }
     let mut candidates: Vec<Candidate> = by_key.into_values().collect();
     for candidate in &mut candidates {

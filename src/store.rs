@@ -6,9 +6,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
+use crate::Result;
 use crate::embed::SparseVector;
 use crate::ticket::LabelledTicket;
-use crate::Result;
 
 mod edge;
 mod manifest;

@@ -124,9 +124,8 @@ impl Taxonomy {
     /// intents that are not there; `origin` names the file in the error.
     pub fn from_toml(text: &str, origin: &str) -> Result<Self> {
         let taxonomy: Self = toml::from_str(text).map_err(|e| {
-            let at = e.span().map_or(String::new(), |span| {
-                format!(" line {}", text[..span.start.min(text.len())].lines().count().max(1))
-            });
+            let line = |start: usize| 1 + text.bytes().take(start).filter(|&byte| byte == b'\n').count();
+            let at = e.span().map_or(String::new(), |span| format!(" line {}", line(span.start)));
             Error::bad_input(format!("taxonomy {origin}{at}: {}", e.message().trim()))
         })?;
         taxonomy.checked(origin)
@@ -134,8 +133,9 @@ impl Taxonomy {
 
     /// Reads the JSON form that a store keeps.
     pub(crate) fn from_json(bytes: &[u8]) -> Result<Self> {
-        let taxonomy: Self = serde_json::from_slice(bytes)
-            .map_err(|e| Error::store(format!("the taxonomy in the store cannot be read: {e}; index again with --taxonomy")))?;
+        let taxonomy: Self = serde_json::from_slice(bytes).map_err(|e| {
+            Error::store(format!("the taxonomy in the store cannot be read: {e}; index again with --taxonomy"))
+        })?;
         taxonomy.checked("in the store")
     }
 
@@ -143,8 +143,7 @@ impl Taxonomy {
     #[must_use]
     pub fn from_labels(labels: impl IntoIterator<Item = String>) -> Self {
         let names: BTreeSet<String> = labels.into_iter().collect();
-        let intents =
-            names.into_iter().map(|name| Intent { name, ..Intent::default() }).collect::<Vec<_>>();
+        let intents = names.into_iter().map(|name| Intent { name, ..Intent::default() }).collect::<Vec<_>>();
         let mut taxonomy = Self { version: 1, intents, ..Self::default() };
         // Labels may differ only in case; exact names win over folded ones in `resolve`.
         taxonomy.names = taxonomy.intents.iter().enumerate().map(|(i, x)| (fold(&x.name), i)).collect();

@@ -136,7 +136,7 @@ impl Retriever {
                         labelled.ticket.id, labelled.intent
                     ))
                 })?;
-                labelled.intent = intent.to_owned();
+                intent.clone_into(&mut labelled.intent);
                 let key = example_key("", &labelled.ticket.id);
                 let text_hash = text_hash(&labelled.ticket.text);
                 Ok((Arc::new(Example { key, source: String::new(), labelled, text_hash }), vector))

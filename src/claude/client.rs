@@ -44,7 +44,7 @@ impl ClientSettings {
             credentials,
             retries: 2,
             connect_timeout: Duration::from_secs(5),
-            timeout: Duration::from_secs(120),
+            timeout: Duration::from_mins(2),
         }
     }
 }
@@ -60,16 +60,14 @@ impl Client {
     /// Fails when the base URL or the key cannot be used as given.
     pub fn new(settings: &ClientSettings) -> Result<Self> {
         let messages = format!("{}/v1/messages", settings.base_url.trim_end_matches('/'));
-        let messages = Url::parse(&messages).map_err(|e| {
-            Error::configuration(format!("ANTHROPIC_BASE_URL {:?} is no URL: {e}", settings.base_url))
-        })?;
+        let messages = Url::parse(&messages)
+            .map_err(|e| Error::configuration(format!("ANTHROPIC_BASE_URL {:?} is no URL: {e}", settings.base_url)))?;
         let (name, value, variable) = match &settings.credentials {
             Credentials::ApiKey(key) => ("x-api-key", key.clone(), "ANTHROPIC_API_KEY"),
             Credentials::Token(token) => ("authorization", format!("Bearer {token}"), "ANTHROPIC_AUTH_TOKEN"),
         };
-        let mut secret = HeaderValue::from_str(value.trim()).map_err(|_| {
-            Error::configuration(format!("{variable} holds characters that no key has; copy it again"))
-        })?;
+        let mut secret = HeaderValue::from_str(value.trim())
+            .map_err(|_| Error::configuration(format!("{variable} holds characters that no key has; copy it again")))?;
         secret.set_sensitive(true);
         let headers = HeaderMap::from_iter([
             (HeaderName::from_static(name), secret),
@@ -102,7 +100,8 @@ impl Client {
     }
 
     async fn send_once(&self, request: &Request) -> Result<Answer, Failure> {
-        let response = self.http.post(self.messages.clone()).json(request).send().await.map_err(|e| self.unreachable(&e))?;
+        let response =
+            self.http.post(self.messages.clone()).json(request).send().await.map_err(|e| self.unreachable(&e))?;
         let (status, headers) = (response.status(), response.headers().clone());
         let request_id = retry::header(&headers, "request-id").map(str::to_owned);
         let body = response.bytes().await.map_err(|e| self.unreachable(&e))?;
@@ -114,7 +113,8 @@ impl Client {
             Ok(answer) => Ok(Answer { request_id, ..answer }),
             // A cut-off or garbled body: the answer may come through whole next time.
             Err(e) => {
-                let text = format!("the answer of {} is not the API's JSON: {e}; is ANTHROPIC_BASE_URL right?", self.messages);
+                let text =
+                    format!("the answer of {} is not the API's JSON: {e}; is ANTHROPIC_BASE_URL right?", self.messages);
                 let error = Error::new(ErrorKind::ApiTransient, text).with_request_id(request_id);
                 Err(Failure { error, retryable: true, headers: Some(headers) })
             }

@@ -8,7 +8,7 @@ use reqwest::header::HeaderMap;
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 const LONGEST_DELAY: Duration = Duration::from_secs(8);
 /// A server that asks for longer than this is not waited for as it asks.
-const LONGEST_ASKED: Duration = Duration::from_secs(60);
+const LONGEST_ASKED: Duration = Duration::from_mins(1);
 
 /// Whether a failed answer is worth sending again.
 pub(super) fn is_retryable(status: StatusCode, headers: &HeaderMap) -> bool {
@@ -59,8 +59,18 @@ mod tests {
     fn the_table_of_statuses() {
         let none = HeaderMap::new();
         for (status, expected) in [
-            (400, false), (401, false), (402, false), (403, false), (404, false), (408, true), (409, true),
-            (413, false), (429, true), (500, true), (504, true), (529, true),
+            (400, false),
+            (401, false),
+            (402, false),
+            (403, false),
+            (404, false),
+            (408, true),
+            (409, true),
+            (413, false),
+            (429, true),
+            (500, true),
+            (504, true),
+            (529, true),
         ] {
             let status = StatusCode::from_u16(status).unwrap();
             assert_eq!(is_retryable(status, &none), expected, "{status}");

@@ -114,7 +114,7 @@ async fn classify(
 ) -> anyhow::Result<usize> {
     let total = tickets.len();
     let good: Vec<Ticket> = tickets.iter().filter_map(|ticket| ticket.as_ref().ok().cloned()).collect();
-    let mut answers = Box::pin(classifier.classify_all(good));
+    let mut answers = Box::pin(classifier.classify_all(&good));
     let progress = Progress::new("classifying", common.quiet || args.output.is_none() && total == 1);
     let mut failed = 0;
     for (position, ticket) in tickets.into_iter().enumerate() {
@@ -140,7 +140,8 @@ async fn classify(
 
 /// A key that is refused once is refused always.
 fn is_wrong_key(e: &Error) -> bool {
-    e.kind() == ErrorKind::ApiPermanent && ["answered 401", "answered 402", "answered 403"].iter().any(|status| e.to_string().contains(status))
+    e.kind() == ErrorKind::ApiPermanent
+        && ["answered 401", "answered 402", "answered 403"].iter().any(|status| e.to_string().contains(status))
 }
 
 fn rendered(
@@ -154,9 +155,7 @@ fn rendered(
         Ok(answer) if common.json => serde_json::to_string(answer)?,
         Ok(answer) if args.explain => report::explain(text, answer),
         Ok(answer) => report::line(answer),
-        Err(e) if common.json => {
-            json!({"id": id, "error": e.to_string(), "request_id": e.request_id()}).to_string()
-        }
+        Err(e) if common.json => json!({"id": id, "error": e.to_string(), "request_id": e.request_id()}).to_string(),
         Err(e) => format!("{id}  error   {e}"),
     })
 }

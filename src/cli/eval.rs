@@ -57,8 +57,7 @@ pub(super) async fn run(args: &EvalArgs, common: &CommonArgs) -> anyhow::Result<
         concurrency: labeler_settings.concurrency,
     };
     let progress = Progress::new("evaluating", common.quiet);
-    let outcome =
-        evaluate(&retriever, labeler, tickets, &options, &|done, total| progress.update(done, total)).await?;
+    let outcome = evaluate(&retriever, labeler, tickets, &options, &|done, total| progress.update(done, total)).await?;
     drop(progress);
     if common.json {
         print_json(&outcome)?;
@@ -78,12 +77,16 @@ fn arms(names: Option<&[String]>, labeler: &str) -> Result<Vec<Arm>> {
     for name in names {
         let arm = match name.trim() {
             "zero" if labeler == "vote" => {
-                return Err(Error::configuration("the arm zero shows no examples, and vote has nothing else to go by; leave it out"));
+                return Err(Error::configuration(
+                    "the arm zero shows no examples, and vote has nothing else to go by; leave it out",
+                ));
             }
             "zero" => Arm::Zero,
             "static" => Arm::Static,
             "retrieved" => Arm::Retrieved,
-            other => return Err(Error::configuration(format!("there is no arm {other:?}; choose zero, static, retrieved"))),
+            other => {
+                return Err(Error::configuration(format!("there is no arm {other:?}; choose zero, static, retrieved")));
+            }
         };
         if !arms.contains(&arm) {
             arms.push(arm);

@@ -49,11 +49,9 @@ pub(super) async fn run(args: &IndexArgs, common: &CommonArgs) -> anyhow::Result
     let rows = input::read_all(&args.files, &input)?;
     let embedder = settings.embedder().await?;
     let store = EdgeStore::open_or_create(&settings.store, embedder.dimension()).await?;
-    let options =
-        IndexOptions { source: args.source.clone(), prune: args.prune, strict: args.strict, taxonomy, input };
+    let options = IndexOptions { source: args.source.clone(), prune: args.prune, strict: args.strict, taxonomy, input };
     let progress = Progress::new("embedding", common.quiet);
-    let outcome =
-        index(&store, embedder.as_ref(), rows, &options, &|done, total| progress.update(done, total)).await?;
+    let outcome = index(&store, embedder.as_ref(), rows, &options, &|done, total| progress.update(done, total)).await?;
     drop(progress);
     if common.json {
         print_json(&outcome)?;

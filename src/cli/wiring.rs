@@ -155,9 +155,8 @@ pub(super) fn read_labelled(path: &Path, options: &InputOptions) -> Result<Vec<L
     match bad.as_slice() {
         [] => Ok(tickets),
         [only] => Err(Error::bad_input(format!("{only}; correct the row or take it out"))),
-        [first, rest @ ..] => Err(Error::bad_input(format!(
-            "{first} (and {} more bad rows); correct them or take them out",
-            rest.len()
-        ))),
+        [first, rest @ ..] => {
+            Err(Error::bad_input(format!("{first} (and {} more bad rows); correct them or take them out", rest.len())))
+        }
     }
 }

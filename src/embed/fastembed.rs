@@ -100,21 +100,19 @@ fn load_folder(folder: &Path) -> Result<TextEmbedding> {
         tokenizer_config_file: read("tokenizer_config.json")?,
     };
     let model = UserDefinedEmbeddingModel::new(read("model.onnx")?, tokenizer).with_pooling(Pooling::Mean);
-    TextEmbedding::try_new_from_user_defined(
-        model,
-        InitOptionsUserDefined::new().with_max_length(DEFAULT_MODEL_TOKENS),
-    )
-    .map_err(|e| {
-        Error::embedder(format!("the model in {} cannot be loaded: {e}; run scripts/setup again", folder.display()))
-    })
+    TextEmbedding::try_new_from_user_defined(model, InitOptionsUserDefined::new().with_max_length(DEFAULT_MODEL_TOKENS))
+        .map_err(|e| {
+            Error::embedder(format!("the model in {} cannot be loaded: {e}; run scripts/setup again", folder.display()))
+        })
 }
 
 /// A model of fastembed's list, and how many texts it may take at once.
 fn load_listed(name: &str) -> Result<(TextEmbedding, usize)> {
     let models = TextEmbedding::list_supported_models();
-    let Some(info) = models.iter().find(|info| {
-        info.model_code.eq_ignore_ascii_case(name) || info.model.to_string().eq_ignore_ascii_case(name)
-    }) else {
+    let Some(info) = models
+        .iter()
+        .find(|info| info.model_code.eq_ignore_ascii_case(name) || info.model.to_string().eq_ignore_ascii_case(name))
+    else {
         let codes: Vec<&str> = models.iter().map(|info| info.model_code.as_str()).collect();
         return Err(Error::configuration(format!(
             "there is no embedder {name:?}; choose {DEFAULT_MODEL} or one of: {}",

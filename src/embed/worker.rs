@@ -89,9 +89,8 @@ fn run(model: &mut TextEmbedding, batch_size: usize, texts: &[&str]) -> Result<V
     let mut vectors = vec![Vec::new(); texts.len()];
     for batch in order.chunks(batch_size) {
         let batch_texts: Vec<&str> = batch.iter().map(|&position| texts[position]).collect();
-        let embedded = model
-            .embed(batch_texts, Some(batch_size))
-            .map_err(|e| format!("the embedding model failed: {e}"))?;
+        let embedded =
+            model.embed(batch_texts, Some(batch_size)).map_err(|e| format!("the embedding model failed: {e}"))?;
         for (&position, vector) in batch.iter().zip(embedded) {
             vectors[position] = vector;
         }

@@ -2,9 +2,9 @@
 
 use serde::Serialize;
 
+use super::Usage;
 use super::metrics::{self, CaseScore, IntentScore, Scored};
 use super::stats::{self, real};
-use super::Usage;
 use crate::classifier::Classification;
 use crate::decide::Decision;
 use crate::taxonomy::Taxonomy;

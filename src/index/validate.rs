@@ -57,7 +57,9 @@ fn known_intent(name: &str, taxonomy: Option<&Taxonomy>) -> Result<String, Strin
     match taxonomy {
         None => Ok(name.to_owned()),
         Some(taxonomy) => taxonomy.resolve(name).map(str::to_owned).ok_or_else(|| {
-            format!("the intent {name:?} is not in the taxonomy; correct it, or add it there or to the aliases of another")
+            format!(
+                "the intent {name:?} is not in the taxonomy; correct it, or add it there or to the aliases of another"
+            )
         }),
     }
 }

@@ -16,7 +16,8 @@ pub(super) fn read(bytes: &[u8], name: &str, options: &InputOptions) -> Vec<Row>
 fn parse(line: &[u8], options: &InputOptions) -> Result<RowContent, String> {
     let line = std::str::from_utf8(line)
         .map_err(|e| format!("invalid UTF-8 at byte {} of the line; save the file as UTF-8", e.valid_up_to() + 1))?;
-    let object: Map<String, Value> = serde_json::from_str(line).map_err(|e| format!("no JSON object: {}", short(&e)))?;
+    let object: Map<String, Value> =
+        serde_json::from_str(line).map_err(|e| format!("no JSON object: {}", short(&e)))?;
     let mut fields = Fields::default();
     for (key, value) in object {
         match value {

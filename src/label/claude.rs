@@ -129,7 +129,9 @@ fn doubt(answer: &Answer, named: Option<&str>, known: bool) -> Option<String> {
         // A whole answer may have come before the limit; it is checked like any other.
         Some("max_tokens") if known => {}
         Some("max_tokens") => return Some("the answer was cut off before it named an intent".into()),
-        Some("model_context_window_exceeded") => return Some("the ticket and its examples are too long for the model".into()),
+        Some("model_context_window_exceeded") => {
+            return Some("the ticket and its examples are too long for the model".into());
+        }
         Some(other) => return Some(format!("the model stopped for an unknown reason ({other})")),
     }
     match (known, named) {

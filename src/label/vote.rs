@@ -32,7 +32,11 @@ impl Labeler for VoteLabeler {
 
     async fn label(&self, evidence: &Evidence) -> Result<Label> {
         let Some(winner) = evidence.votes.first() else {
-            return Ok(Label { doubt: Some("no examples to compare with".into()), cost_usd: Some(0.0), ..Label::default() });
+            return Ok(Label {
+                doubt: Some("no examples to compare with".into()),
+                cost_usd: Some(0.0),
+                ..Label::default()
+            });
         };
         Ok(Label {
             intent: Some(winner.intent.clone()),
@@ -46,13 +50,13 @@ impl Labeler for VoteLabeler {
 /// The shares of the vote among the nearest candidates, largest first; ties by name.
 #[must_use]
 pub fn vote(candidates: &[Candidate]) -> Vec<Vote> {
-    let voters = &candidates[..candidates.len().min(VOTERS)];
-    let Some(best) = voters.iter().map(|candidate| candidate.score).reduce(f32::max) else {
+    let ballots = &candidates[..candidates.len().min(VOTERS)];
+    let Some(best) = ballots.iter().map(|candidate| candidate.score).reduce(f32::max) else {
         return Vec::new();
     };
     let mut votes: Vec<Vote> = Vec::new();
     let mut total = 0.0;
-    for candidate in voters {
+    for candidate in ballots {
         let weight = ((candidate.score - best) / TEMPERATURE).exp();
         total += weight;
         let intent = &candidate.example.labelled.intent;
@@ -69,12 +73,12 @@ pub fn vote(candidates: &[Candidate]) -> Vec<Vote> {
 }
 
 fn reasoning(evidence: &Evidence, winner: &Vote) -> String {
-    let voters = &evidence.candidates[..evidence.candidates.len().min(VOTERS)];
-    let count = voters.iter().filter(|c| c.example.labelled.intent == winner.intent).count();
-    let nearest = voters.iter().find(|c| c.example.labelled.intent == winner.intent);
+    let ballots = &evidence.candidates[..evidence.candidates.len().min(VOTERS)];
+    let count = ballots.iter().filter(|c| c.example.labelled.intent == winner.intent).count();
+    let nearest = ballots.iter().find(|c| c.example.labelled.intent == winner.intent);
     let mut text = format!(
         "{count} of the {} nearest examples are {:?}, with {:.0} % of the weight",
-        voters.len(),
+        ballots.len(),
         winner.intent,
         winner.share * 100.0
     );

@@ -19,7 +19,8 @@ pub fn eval_table(report: &EvalReport) -> String {
         let _ = writeln!(out, "{} of them are in the store; each was kept from seeing itself", report.in_store);
     }
     if report.unknown_gold > 0 {
-        let _ = writeln!(out, "{} have an intent that the store does not know; they count as wrong", report.unknown_gold);
+        let _ =
+            writeln!(out, "{} have an intent that the store does not know; they count as wrong", report.unknown_gold);
     }
     for note in &report.notes {
         let _ = writeln!(out, "{note}");
@@ -58,7 +59,19 @@ fn p_value(p: f64) -> String {
 }
 
 fn arm_rows(arms: &[ArmReport]) -> Vec<Vec<String>> {
-    let header = ["arm", "accuracy", "95 % interval", "macro-F1", "reviews", "errors", "tokens", "cost", "per ticket", "p50 ms", "p95 ms"];
+    let header = [
+        "arm",
+        "accuracy",
+        "95 % interval",
+        "macro-F1",
+        "reviews",
+        "errors",
+        "tokens",
+        "cost",
+        "per ticket",
+        "p50 ms",
+        "p95 ms",
+    ];
     let mut rows = vec![header.map(String::from).to_vec()];
     rows.extend(arms.iter().map(|arm| {
         let usage = &arm.usage;

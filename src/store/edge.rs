@@ -90,10 +90,7 @@ impl EdgeStore {
     }
 
     /// Runs a read on the engine.
-    async fn read<T: Send + 'static>(
-        &self,
-        work: impl FnOnce(&Serving) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
+    async fn read<T: Send + 'static>(&self, work: impl FnOnce(&Serving) -> Result<T> + Send + 'static) -> Result<T> {
         let serving = Arc::clone(&self.serving);
         off_thread(move || work(&*serving.read().map_err(|_| poisoned())?)).await
     }
@@ -235,9 +232,9 @@ fn poisoned() -> Error {
 
 /// Runs blocking work on its own thread; a panic of the engine becomes an error.
 async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work)
-        .await
-        .map_err(|e| Error::store(format!("the embedded engine stopped: {e}; check the free disk space and try again")))?
+    tokio::task::spawn_blocking(work).await.map_err(|e| {
+        Error::store(format!("the embedded engine stopped: {e}; check the free disk space and try again"))
+    })?
 }
 
 /// Takes the store's lock, waiting for another process to finish.

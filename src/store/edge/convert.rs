@@ -4,8 +4,7 @@ use std::collections::HashMap;
 
 use qdrant_edge::{
     Condition, DateTimeWrapper, FieldCondition, Filter, Match, Payload, PointId, PointStructPersisted, Range,
-    SparseVector, ValueVariants, VectorInternal, VectorPersisted, VectorStructInternal,
-    VectorStructPersisted,
+    SparseVector, ValueVariants, VectorInternal, VectorPersisted, VectorStructInternal, VectorStructPersisted,
 };
 use serde_json::Value;
 use uuid::Uuid;

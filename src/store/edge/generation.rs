@@ -140,5 +140,8 @@ fn sync_dir(path: &Path) -> Result<()> {
 }
 
 fn failed(verb: &str, path: &Path, e: &std::io::Error) -> Error {
-    Error::store(format!("cannot {verb} {}: {e}; check the folder's permissions and the free disk space", path.display()))
+    Error::store(format!(
+        "cannot {verb} {}: {e}; check the folder's permissions and the free disk space",
+        path.display()
+    ))
 }

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use qdrant_edge::{
     Condition, CountRequest, CreateIndex, Distance, EdgeConfig, EdgeOptimizersConfig, EdgeShard,
     EdgeSparseVectorParams, EdgeVectorParams, FacetRequest, FacetValue, FieldIndexOperations, Filter, HasIdCondition,
-    HnswIndexConfig, JsonPath, Modifier, NamedQuery, OperationError, PayloadFieldSchema, PayloadSchemaType, PointId,
-    PointInsertOperations, PayloadOps, PointOperations, QueryEnum, ScrollRequest, SearchParams, SearchRequest, SetPayloadOp, UpdateOperation,
-    VectorInternal, WalOptions, WithPayloadInterface, WithVector,
+    HnswIndexConfig, JsonPath, Modifier, NamedQuery, OperationError, PayloadFieldSchema, PayloadOps, PayloadSchemaType,
+    PointId, PointInsertOperations, PointOperations, QueryEnum, ScrollRequest, SearchParams, SearchRequest,
+    SetPayloadOp, UpdateOperation, VectorInternal, WalOptions, WithPayloadInterface, WithVector,
 };
 use uuid::Uuid;
 
@@ -55,17 +55,13 @@ pub(super) fn dimension(shard: &EdgeShard) -> usize {
 
 fn create_index(shard: &EdgeShard, field: &str, schema: PayloadSchemaType) -> Result<()> {
     let index = CreateIndex { field_name: path(field)?, field_schema: Some(PayloadFieldSchema::FieldType(schema)) };
-    shard
-        .update(UpdateOperation::FieldIndexOperation(FieldIndexOperations::CreateIndex(index)))
-        .map_err(|e| failed(&e))
+    shard.update(UpdateOperation::FieldIndexOperation(FieldIndexOperations::CreateIndex(index))).map_err(|e| failed(&e))
 }
 
 pub(super) fn upsert(shard: &EdgeShard, points: Vec<Point>) -> Result<()> {
     let points = points.into_iter().map(convert::point).collect::<Result<Vec<_>>>()?;
     let insert = PointInsertOperations::PointsList(points);
-    shard
-        .update(UpdateOperation::PointOperation(PointOperations::UpsertPoints(insert)))
-        .map_err(|e| failed(&e))
+    shard.update(UpdateOperation::PointOperation(PointOperations::UpsertPoints(insert))).map_err(|e| failed(&e))
 }
 
 pub(super) fn update(shard: &EdgeShard, examples: Vec<Example>) -> Result<()> {
@@ -81,9 +77,7 @@ pub(super) fn update(shard: &EdgeShard, examples: Vec<Example>) -> Result<()> {
 
 pub(super) fn delete(shard: &EdgeShard, keys: Vec<Uuid>) -> Result<()> {
     let ids = keys.into_iter().map(PointId::Uuid).collect();
-    shard
-        .update(UpdateOperation::PointOperation(PointOperations::DeletePoints { ids }))
-        .map_err(|e| failed(&e))
+    shard.update(UpdateOperation::PointOperation(PointOperations::DeletePoints { ids })).map_err(|e| failed(&e))
 }
 
 pub(super) fn optimize(shard: &EdgeShard) -> Result<()> {
