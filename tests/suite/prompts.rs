@@ -122,7 +122,7 @@ fn own_templates_replace_the_built_in_ones() {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(512))]
+    #![proptest_config(ProptestConfig { cases: 512, failure_persistence: None, ..ProptestConfig::default() })]
 
     /// No text, however odd, opens or closes a tag of the prompt.
     #[test]
@@ -130,7 +130,7 @@ proptest! {
         ticket in "(\\PC|[<>&/\n\0]|</?(request|ticket|intent|examples?|reasoning)>){0,60}",
         example_text in "(\\PC|[<>&/]|</?(request|ticket|intent|examples?)>){0,40}",
     ) {
-        let evidence = evidence(&ticket, vec![example("T-1", &example_text, "order_status", Some(&example_text))]);
+        let evidence = evidence(&ticket, vec![example("T-1", &example_text, "order_status", Some(&format!("because {example_text}")))]);
         let prompt = Prompts::load(None).unwrap().ticket(&evidence).unwrap();
         for (tag, count) in [("request", 1), ("examples", 1), ("example", 1), ("ticket", 1), ("intent", 1), ("reasoning", 1)] {
             prop_assert_eq!(prompt.matches(&format!("<{tag}>")).count(), count);
