@@ -71,7 +71,7 @@ pub struct Neighbour {
     pub id: String,
     /// Its intent.
     pub intent: String,
-    /// Its fused score, about 0 to 1.3.
+    /// Its fused score, about 0 to 1.1.
     pub score: f32,
     /// Its text, for people; not part of the JSON.
     #[serde(skip)]

@@ -12,8 +12,10 @@ use crate::ticket::Ticket;
 /// How many candidates are kept, and asked of the store for each kind of vector.
 pub const CANDIDATES: usize = 50;
 
-/// How much the BM25 score weighs beside the cosine similarity.
-pub const BM25_WEIGHT: f32 = 0.3;
+/// How much the BM25 score weighs beside the cosine similarity. By cross-validation on two
+/// data sets 0.1 is as good or better than 0.2 to 0.4 wherever BM25 is known for the best
+/// 50 hits alone.
+pub const BM25_WEIGHT: f32 = 0.1;
 
 /// At most this many intents are put forward.
 pub const SHORTLIST: usize = 10;
@@ -27,7 +29,7 @@ const SCORE_DECIMALS: f32 = 1e5;
 pub struct Candidate {
     /// The example.
     pub example: Arc<Example>,
-    /// The fused score, about 0 to 1.3; what candidates are ordered by.
+    /// The fused score, about 0 to 1.1; what candidates are ordered by.
     pub score: f32,
     /// Cosine similarity, 0 where only the words matched.
     pub cosine: f32,
@@ -140,12 +142,12 @@ mod tests {
     #[test]
     fn both_kinds_of_hits_add_up_and_words_alone_still_get_their_cosine() {
         let hits = Hits {
-            dense: vec![hit("near", 0.8, None), hit("nearer", 0.9, None)],
+            dense: vec![hit("near", 0.8, None), hit("nearer", 0.95, None)],
             sparse: vec![hit("near", 12.0, None), hit("words", 6.0, Some(vec![0.6, 0.8]))],
         };
         let found = fuse(hits, &[1.0, 0.0]);
         let scores: Vec<(&str, f32)> =
             found.iter().map(|c| (c.example.labelled.ticket.text.as_str(), c.score)).collect();
-        assert_eq!(scores, [("near", 1.1), ("nearer", 0.9), ("words", 0.75)]);
+        assert_eq!(scores, [("nearer", 0.95), ("near", 0.9), ("words", 0.65)]);
     }
 }
