@@ -236,6 +236,12 @@ impl Classifier {
         ClassifierBuilder::default()
     }
 
+    /// Puts another labeler in the place of the one it was built with; the confidence asked
+    /// for stays.
+    pub fn set_labeler(&mut self, labeler: Arc<dyn Labeler>) {
+        self.judge.set_labeler(labeler);
+    }
+
     /// The intents that answers are chosen from.
     #[must_use]
     pub fn taxonomy(&self) -> &Taxonomy {

@@ -1,13 +1,30 @@
-//! The client of the Messages API: wire shapes, models, requests, retries.
+//! The client of the Messages API: models, requests, pace, retries, journal, batches.
+//!
+//! A request goes through an [`AnswerSource`], which looks into the [`Journal`] first, asks
+//! the [`Ledger`] whether it may be paid, and sends it through the [`Client`], at the pace
+//! that all workers share.
 
+mod batch;
 mod client;
+pub mod estimate;
+mod http;
+mod journal;
+mod ledger;
 mod models;
+mod pace;
 mod retry;
+mod source;
 mod wire;
 
-pub use client::{Client, ClientSettings, Credentials};
+pub use batch::{BatchSettings, Batches};
+pub use client::{Client, ClientSettings};
+pub use http::Credentials;
+pub use journal::{Journal, RequestKey};
+pub use ledger::{Ledger, Totals};
 pub use models::{Model, Models, Price, Sampling, ThinkingRule};
-pub use wire::{Answer, CacheControl, Message, OutputConfig, Request, SystemBlock, Thinking, TokenUsage};
+pub use pace::PaceLimits;
+pub use source::{AnswerSource, Pending};
+pub use wire::{Answer, CacheControl, Message, OutputConfig, OutputFormat, Request, SystemBlock, Thinking, TokenUsage};
 
 /// The model that is asked unless another is named.
 pub const DEFAULT_MODEL: &str = "claude-haiku-5-5";

@@ -9,10 +9,15 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::input::{Format, InputOptions};
 
+mod batch;
 mod classify;
+mod claude;
+mod estimate;
 mod eval;
 mod index;
+mod output;
 mod progress;
+mod summary;
 mod wiring;
 
 /// Classifies and routes support tickets with Claude and few-shot examples retrieved from
@@ -70,6 +75,9 @@ struct InputArgs {
     /// Column or key of the intent
     #[arg(long, value_name = "NAME", default_value = "intent")]
     intent_column: String,
+    /// Column or key of the ticket's id [default: made of the text where there is none]
+    #[arg(long, value_name = "NAME", default_value = "id", hide_default_value = true)]
+    id_column: String,
     /// Form of the files [default: told from the name, or from the first bytes]
     #[arg(long, value_enum)]
     format: Option<FormatArg>,
@@ -89,7 +97,12 @@ impl InputArgs {
             FormatArg::Csv => Format::Csv,
             FormatArg::Tsv => Format::Tsv,
         });
-        InputOptions { text_column: self.text_column.clone(), intent_column: self.intent_column.clone(), format }
+        InputOptions {
+            text_column: self.text_column.clone(),
+            intent_column: self.intent_column.clone(),
+            id_column: self.id_column.clone(),
+            format,
+        }
     }
 }
 
@@ -97,6 +110,11 @@ impl InputArgs {
 /// failed tickets or a missed bar; 2 for a wrong command line.
 pub async fn run() -> ExitCode {
     let cli = Cli::parse();
+    // A fault of ours, or of a library: one line, since nobody but us can use a backtrace.
+    std::panic::set_hook(Box::new(|info| {
+        let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
+        say(&format!("internal error{place}; please report it"));
+    }));
     init_logging();
     let outcome = match &cli.command {
         Command::Index(args) => index::run(args, &cli.common).await,
@@ -107,7 +125,7 @@ pub async fn run() -> ExitCode {
         Ok(code) => code,
         Err(e) if is_closed_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            eprintln!("error: {e:#}");
+            say(&format!("error: {e:#}"));
             ExitCode::from(1)
         }
     }
@@ -118,6 +136,11 @@ fn init_logging() {
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
     let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+}
+
+/// Prints a line for the user to stderr. That it cannot be written is no reason to fail.
+fn say(text: &str) {
+    let _ = writeln!(std::io::stderr(), "{text}");
 }
 
 /// Prints a result.

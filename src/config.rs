@@ -26,6 +26,10 @@ pub struct Config {
     pub labeler: Option<String>,
     /// The Claude model.
     pub model: Option<String>,
+    /// A table of models that adds to the built-in one.
+    pub models: Option<PathBuf>,
+    /// Certificate authorities to trust besides the usual ones.
+    pub ca_file: Option<PathBuf>,
     /// A folder with prompt templates.
     pub prompts: Option<PathBuf>,
     /// How many examples are shown.
@@ -47,17 +51,34 @@ impl Config {
         };
         let from_file: Self = toml::from_str(&text)
             .map_err(|e| Error::configuration(format!("{}: {}", path.display(), e.message().trim())))?;
-        Ok(Self {
+        Self {
             store: variable("TICKET_ROUTER_STORE").or(from_file.store),
             model_dir: variable("TICKET_ROUTER_MODEL_DIR").map(PathBuf::from).or(from_file.model_dir),
             embedder: variable("TICKET_ROUTER_EMBEDDER").or(from_file.embedder),
             labeler: variable("TICKET_ROUTER_LABELER").or(from_file.labeler),
             model: variable("TICKET_ROUTER_MODEL").or(from_file.model),
+            models: variable("TICKET_ROUTER_MODELS").map(PathBuf::from).or(from_file.models),
+            ca_file: variable("TICKET_ROUTER_CA_FILE").map(PathBuf::from).or(from_file.ca_file),
             prompts: variable("TICKET_ROUTER_PROMPTS").map(PathBuf::from).or(from_file.prompts),
             k: number("TICKET_ROUTER_K")?.or(from_file.k),
             min_confidence: number("TICKET_ROUTER_MIN_CONFIDENCE")?.or(from_file.min_confidence),
             concurrency: number("TICKET_ROUTER_CONCURRENCY")?.or(from_file.concurrency),
-        })
+        }
+        .checked()
+    }
+
+    fn checked(self) -> Result<Self> {
+        let wrong = |name: &str, value: &str, range: &str| {
+            Err(Error::configuration(format!("the setting {name} is {value}, which is not {range}")))
+        };
+        match (self.k, self.min_confidence, self.concurrency) {
+            (Some(k), _, _) if !(1..=50).contains(&k) => wrong("k", &k.to_string(), "from 1 to 50"),
+            (_, Some(share), _) if !(0.0..=1.0).contains(&share) => {
+                wrong("min_confidence", &share.to_string(), "a share from 0 to 1")
+            }
+            (_, _, Some(0)) => wrong("concurrency", "0", "at least 1"),
+            _ => Ok(self),
+        }
     }
 }
 
@@ -67,7 +88,12 @@ pub fn model_paths(chosen: Option<PathBuf>) -> ModelPaths {
     let data_home = variable("XDG_DATA_HOME")
         .map(PathBuf::from)
         .or_else(|| std::env::home_dir().map(|home| home.join(".local").join("share")));
-    let usual = std::iter::once(PathBuf::from(".runtime")).chain(data_home.map(|home| home.join("ticket-router")));
+    let program = std::env::current_exe().ok();
+    // Beside the program, or in the clone that it was built in.
+    let around = program.iter().flat_map(|path| path.ancestors().skip(1).take(3)).map(|folder| folder.join(".runtime"));
+    let usual = std::iter::once(PathBuf::from(".runtime"))
+        .chain(data_home.map(|home| home.join("ticket-router")))
+        .chain(around.filter(|folder| folder.is_dir()));
     ModelPaths { chosen, usual: usual.collect(), library: variable("ORT_DYLIB_PATH").map(PathBuf::from) }
 }
 

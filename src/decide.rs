@@ -22,8 +22,8 @@ pub struct Decided {
     pub decision: Decision,
     /// Why.
     pub reason: String,
-    /// The share of the similar examples' vote that the intent has, 0 to 1. An agreement
-    /// with the history, not a calibrated probability.
+    /// The labeler's own, or the share of the similar examples' vote that the intent has, 0 to
+    /// 1. An agreement with the history, not a calibrated probability.
     pub confidence: f32,
 }
 
@@ -31,7 +31,8 @@ pub struct Decided {
 /// below `min_confidence` is a review.
 #[must_use]
 pub fn decide(label: &Label, evidence: &Evidence, min_confidence: f32) -> Decided {
-    let confidence = label.intent.as_deref().map_or(0.0, |intent| evidence.share_of(intent));
+    let agreement = || label.intent.as_deref().map_or(0.0, |intent| evidence.share_of(intent));
+    let confidence = label.confidence.unwrap_or_else(agreement);
     let review = |reason: String| Decided { decision: Decision::Review, reason, confidence };
     if let Some(doubt) = &label.doubt {
         return review(doubt.clone());

@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
-use crate::Result;
+use crate::{Error, Result};
 
 mod bm25;
 mod fastembed;
@@ -27,6 +27,21 @@ pub trait Embedder: Send + Sync {
 
     /// One vector for each text, in order. The same texts give the same vectors.
     async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>>;
+}
+
+/// Embeds, and makes sure that every text got its vector.
+pub(crate) async fn embed_checked(embedder: &dyn Embedder, texts: Vec<String>) -> Result<Vec<Vec<f32>>> {
+    let wanted = texts.len();
+    let vectors = embedder.embed(texts).await?;
+    if vectors.len() == wanted && vectors.iter().all(|vector| vector.len() == embedder.dimension()) {
+        return Ok(vectors);
+    }
+    Err(Error::embedder(format!(
+        "the embedder {:?} gave {} vectors for {wanted} texts, or vectors that are not {} long",
+        embedder.name(),
+        vectors.len(),
+        embedder.dimension()
+    )))
 }
 
 /// The non-zero entries of a long vector: `values[i]` stands at `indices[i]`.

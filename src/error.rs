@@ -1,8 +1,6 @@
 //! The one error of the crate. Its text says what was given, what is wrong with it and what
 //! to do; [`Error::kind`] is for code that branches.
 
-use std::error::Error as StdError;
-
 /// What an [`Error`] is about, for callers that branch on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[non_exhaustive]
@@ -19,20 +17,21 @@ pub enum ErrorKind {
     ApiPermanent,
     /// The API could not answer now; sending it again later may work.
     ApiTransient,
+    /// The run must not go on: a bound on its cost, or the account's spend limit, is reached.
+    Stopped,
     /// A fault of this crate.
     Internal,
 }
 
 /// An error with a [`kind`](Error::kind), one line of text and, for API errors, the
 /// request id that the vendor's support asks for.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("{message}")]
 pub struct Error {
     kind: ErrorKind,
     message: String,
     request_id: Option<String>,
-    #[source]
-    source: Option<Box<dyn StdError + Send + Sync>>,
+    status: Option<u16>,
 }
 
 /// The crate's result.
@@ -41,14 +40,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 impl Error {
     /// An error of `kind` with a text that is complete in itself.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), request_id: None, source: None }
-    }
-
-    /// Keeps the cause for [`std::error::Error::source`]; the text stays as it is.
-    #[must_use]
-    pub fn with_source(mut self, source: impl Into<Box<dyn StdError + Send + Sync>>) -> Self {
-        self.source = Some(source.into());
-        self
+        Self { kind, message: message.into(), request_id: None, status: None }
     }
 
     /// Adds the `request-id` of an API answer.
@@ -68,6 +60,24 @@ impl Error {
     #[must_use]
     pub fn request_id(&self) -> Option<&str> {
         self.request_id.as_deref()
+    }
+
+    /// The HTTP status of the API's answer.
+    #[must_use]
+    pub fn status(&self) -> Option<u16> {
+        self.status
+    }
+
+    pub(crate) fn with_status(mut self, status: u16) -> Self {
+        self.status = Some(status);
+        self
+    }
+
+    /// Whether every other ticket would fail the same way, so that going on is pointless.
+    #[must_use]
+    pub fn is_fatal(&self) -> bool {
+        matches!(self.kind, ErrorKind::Configuration | ErrorKind::Store | ErrorKind::Stopped)
+            || matches!(self.status, Some(401..=404))
     }
 
     pub(crate) fn bad_input(message: impl Into<String>) -> Self {

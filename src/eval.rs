@@ -126,7 +126,7 @@ pub async fn evaluate(
     }
 
     let total = tickets.len() * judges.len();
-    let (done, judges) = (std::sync::atomic::AtomicUsize::new(0), &judges);
+    let (mut done, judges) = (0, &judges);
     let texts: Vec<_> = tickets.iter().map(|labelled| labelled.ticket.clone()).collect();
     let chunks: Vec<_> = texts.chunks(EMBED_CHUNK).map(<[_]>::to_vec).collect();
     let mut answers: Vec<Vec<Result<Classification>>> =
@@ -140,16 +140,29 @@ pub async fn evaluate(
         .buffered(options.concurrency.max(1));
     while let Some(of_ticket) = stream.next().await {
         for (arm, answer) in answers.iter_mut().zip(of_ticket) {
+            // What is wrong with the set-up is no property of a ticket.
+            if let Err(e) = &answer
+                && e.is_fatal()
+            {
+                return Err(e.clone());
+            }
             arm.push(answer);
         }
-        let finished = done.fetch_add(judges.len(), std::sync::atomic::Ordering::Relaxed) + judges.len();
-        progress(finished, total);
+        done += judges.len();
+        progress(done, total);
     }
     drop(stream);
 
     let mut arms = Vec::with_capacity(answers.len());
     for (arm, answers) in options.arms.iter().zip(answers) {
         arms.push(score::arm(arm.name(), labeler.name(), &tickets, &gold, taxonomy, answers)?);
+    }
+    for arm in arms.iter().filter(|arm: &&ArmReport| arm.errors > 0) {
+        let first = arm.mistakes.iter().find_map(|mistake| mistake.error.as_deref()).unwrap_or_default();
+        notes.push(format!(
+            "{} tickets of the arm {} failed and count as wrong; the first: {first}",
+            arm.errors, arm.name
+        ));
     }
     let comparisons = score::compare(&arms);
     Ok(EvalReport { tickets: tickets.len(), in_store, unknown_gold, arms, comparisons, notes })
@@ -167,7 +180,7 @@ async fn answer_all(
     };
     match gathered {
         Ok(gathered) => futures::future::join_all(judges.iter().map(|judge| judge.judge(&gathered))).await,
-        Err(e) => judges.iter().map(|_| Err(Error::new(e.kind(), e.to_string()))).collect(),
+        Err(e) => judges.iter().map(|_| Err(e.clone())).collect(),
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::embed::{Bm25, Bm25Settings, Embedder};
+use crate::embed::{Bm25, Bm25Settings, Embedder, embed_checked};
 use crate::input::{InputOptions, Row};
 use crate::store::{Example, ExampleStore, MANIFEST_BLOB, Manifest, Point, TAXONOMY_BLOB};
 use crate::taxonomy::Taxonomy;
@@ -61,6 +61,16 @@ pub struct IndexReport {
     pub notes: Vec<String>,
 }
 
+impl IndexReport {
+    /// Whether the rows are too bad to write anything: any bad one under `--strict`, any bad one
+    /// under `--prune` (its example would be taken for one that is gone), or all of them.
+    #[must_use]
+    pub fn is_refused(&self, options: &IndexOptions) -> bool {
+        let any = options.strict || options.prune;
+        (self.rejected > 0 && (any || self.rejected == self.read)) || (options.prune && self.read == 0)
+    }
+}
+
 /// A row that was rejected.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RowError {
@@ -99,14 +109,14 @@ pub async fn index(
     let mut report = IndexReport { read: rows.len(), ..IndexReport::default() };
     let wanted = validate::examples(rows, taxonomy.as_ref(), options, &mut report);
     let existing = scroll_all(store).await?;
-    if report.rejected > 0 && (options.strict || report.rejected == report.read) {
+    if report.is_refused(options) {
         report.total = existing.len();
         return Ok(report);
     }
 
     let plan = Plan::new(wanted, &existing, options, &mut report);
-    note_unknown_labels(&existing, taxonomy.as_ref(), &mut report);
-    report.total = existing.len() + report.added - report.removed;
+    note_unknown_labels(&existing, &plan, taxonomy.as_ref(), &mut report);
+    report.total = existing.len();
     let new_taxonomy = match &options.taxonomy {
         Some(taxonomy) => {
             let json = serde_json::to_vec(taxonomy)
@@ -121,17 +131,23 @@ pub async fn index(
     report.written = true;
     report.embedded = plan.to_embed.len();
     match stored_manifest {
-        Some(manifest) if plan.is_small(existing.len()) => {
+        Some(mut manifest) if plan.is_small(existing.len(), manifest.changed_in_place) => {
+            manifest.changed_in_place += plan.changes();
+            in_place(store, embedder, &manifest, plan, progress).await?;
+            // Last, so that a kill before it leaves new examples under the old taxonomy
+            // and never a new taxonomy without its examples.
             if let Some(taxonomy) = new_taxonomy {
                 store.put_blob(TAXONOMY_BLOB, taxonomy).await?;
             }
-            in_place(store, embedder, &manifest, plan, progress).await?;
+            manifest.examples = store.count().await?;
+            store.put_blob(MANIFEST_BLOB, manifest.to_json()?).await?;
         }
         _ => {
             let taxonomy = new_taxonomy.or(stored_taxonomy);
             rebuild(store, embedder, plan, &existing, taxonomy, progress).await?;
         }
     }
+    report.total = store.count().await?;
     Ok(report)
 }
 
@@ -177,6 +193,7 @@ async fn rebuild(
     let settings = Bm25Settings::measured(texts)?;
     let bm25 = Bm25::new(&settings)?;
     let mut next = store.rebuild().await?;
+    let mut written = plan.to_embed.len();
 
     let mut start = None;
     while !existing.is_empty() {
@@ -191,6 +208,7 @@ async fn rebuild(
             let sparse = bm25.document(&example.labelled.ticket.text);
             points.push(Point { example, dense, sparse });
         }
+        written += points.len();
         next.upsert(points).await?;
         start = following;
         if start.is_none() {
@@ -209,7 +227,8 @@ async fn rebuild(
         next.upsert(embed(embedder, &bm25, chunk).await?).await?;
         progress(done, total);
     }
-    let manifest = Manifest::of(embedder, settings).await?;
+    let mut manifest = Manifest::of(embedder, settings).await?;
+    manifest.examples = written;
     next.put_blob(MANIFEST_BLOB, manifest.to_json()?).await?;
     if let Some(taxonomy) = taxonomy {
         next.put_blob(TAXONOMY_BLOB, taxonomy).await?;
@@ -223,7 +242,7 @@ fn take_chunk(rest: &mut Vec<Example>) -> Vec<Example> {
 
 async fn embed(embedder: &dyn Embedder, bm25: &Bm25, examples: Vec<Example>) -> Result<Vec<Point>> {
     let texts = examples.iter().map(|example| example.labelled.ticket.text.clone()).collect();
-    let vectors = embedder.embed(texts).await?;
+    let vectors = embed_checked(embedder, texts).await?;
     let points = examples.into_iter().zip(vectors).map(|(example, dense)| {
         let sparse = bm25.document(&example.labelled.ticket.text);
         Point { example, dense, sparse }
@@ -245,12 +264,19 @@ async fn scroll_all(store: &dyn ExampleStore) -> Result<HashMap<Uuid, Example>> 
 }
 
 /// A new taxonomy may leave stored examples behind whose intent it no longer has.
-fn note_unknown_labels(existing: &HashMap<Uuid, Example>, taxonomy: Option<&Taxonomy>, report: &mut IndexReport) {
+fn note_unknown_labels(
+    existing: &HashMap<Uuid, Example>,
+    plan: &Plan,
+    taxonomy: Option<&Taxonomy>,
+    report: &mut IndexReport,
+) {
     let Some(taxonomy) = taxonomy else { return };
-    let unknown = existing.values().filter(|example| taxonomy.resolve(&example.labelled.intent).is_none()).count();
+    let staying = existing.values().filter(|example| !plan.replaces(&example.key));
+    let unknown = staying.filter(|example| taxonomy.resolve(&example.labelled.intent).is_none()).count();
     if unknown > 0 {
         report.notes.push(format!(
-            "{unknown} stored examples have an intent that the taxonomy does not list; index their files again with --prune, or add the intents"
+            "{unknown} stored examples have an intent that the taxonomy does not list; they are left out of every search \
+             until the intents are added, or their files are indexed again with --prune"
         ));
     }
 }

@@ -17,13 +17,24 @@ pub struct InputOptions {
     pub text_column: String,
     /// The column or key of the intent.
     pub intent_column: String,
+    /// The column or key of the ticket's id.
+    pub id_column: String,
     /// The form; told from the file's name, or from its first bytes, unless set.
     pub format: Option<Format>,
 }
 
 impl Default for InputOptions {
     fn default() -> Self {
-        Self { text_column: "text".into(), intent_column: "intent".into(), format: None }
+        Self { text_column: "text".into(), intent_column: "intent".into(), id_column: "id".into(), format: None }
+    }
+}
+
+impl InputOptions {
+    /// Whether a column or key has a place of its own; others are attributes.
+    fn is_known(&self, name: &str) -> bool {
+        let named = [&self.text_column, &self.intent_column, &self.id_column];
+        named.iter().any(|column| *column == name)
+            || ["reasoning", "created_at", "requester", "language"].contains(&name)
     }
 }
 
@@ -43,6 +54,8 @@ pub enum Format {
 pub struct Row {
     /// `file:line`, for messages.
     pub place: String,
+    /// The ticket's own id, where it could be read.
+    pub id: Option<String>,
     /// The row's content.
     pub content: Result<RowContent, String>,
 }
@@ -77,13 +90,16 @@ pub fn read(path: &Path, options: &InputOptions) -> Result<Vec<Row>> {
         _ => Error::bad_input(format!("cannot read {name}: {e}")),
     })?;
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(&bytes);
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(Error::bad_input(format!("{name} is UTF-16; save it as UTF-8")));
+    }
     if bytes.trim_ascii().is_empty() {
         return Err(Error::bad_input(format!("{name} is empty; it should hold tickets as JSON Lines, CSV or TSV")));
     }
     let format = options.format.or_else(|| format_of_name(path)).unwrap_or_else(|| format_of_content(bytes));
     match format {
-        Format::Jsonl => Ok(jsonl::read(bytes, &name, options)),
-        Format::Csv => delimited::read(bytes, b',', &name, options),
+        Format::Jsonl => jsonl::read(bytes, &name, options),
+        Format::Csv => delimited::read(bytes, delimited::separator(bytes), &name, options),
         Format::Tsv => delimited::read(bytes, b'\t', &name, options),
     }
 }
@@ -148,7 +164,7 @@ impl Fields {
         let slot = match name {
             name if name == options.text_column => &mut self.text,
             name if name == options.intent_column => &mut self.intent,
-            "id" => &mut self.id,
+            name if name == options.id_column => &mut self.id,
             "reasoning" => &mut self.reasoning,
             "created_at" => &mut self.created_at,
             "requester" => &mut self.requester,

@@ -9,7 +9,7 @@ use crate::retrieve::Evidence;
 mod claude;
 mod vote;
 
-pub use claude::ClaudeLabeler;
+pub use claude::{AnswerForm, ClaudeLabeler};
 pub use vote::{VoteLabeler, vote};
 
 /// What a labeler made of the evidence.
@@ -19,6 +19,8 @@ pub struct Label {
     pub intent: Option<String>,
     /// Why, in a sentence or two.
     pub reasoning: Option<String>,
+    /// How sure the labeler is, 0 to 1, where it says so itself.
+    pub confidence: Option<f32>,
     /// Why a person must look at it, where the labeler itself knows one.
     pub doubt: Option<String>,
     /// The model that answered.
@@ -48,11 +50,12 @@ pub struct Usage {
 
 impl std::ops::AddAssign for Usage {
     fn add_assign(&mut self, other: Self) {
+        let add = |sum: &mut u64, more: u64| *sum = sum.saturating_add(more);
         self.requests += other.requests;
-        self.input_tokens += other.input_tokens;
-        self.output_tokens += other.output_tokens;
-        self.cache_creation_input_tokens += other.cache_creation_input_tokens;
-        self.cache_read_input_tokens += other.cache_read_input_tokens;
+        add(&mut self.input_tokens, other.input_tokens);
+        add(&mut self.output_tokens, other.output_tokens);
+        add(&mut self.cache_creation_input_tokens, other.cache_creation_input_tokens);
+        add(&mut self.cache_read_input_tokens, other.cache_read_input_tokens);
     }
 }
 

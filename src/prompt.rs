@@ -9,6 +9,7 @@ use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, context};
 use serde::Serialize;
 
+use crate::label::AnswerForm;
 use crate::retrieve::Evidence;
 use crate::taxonomy::Taxonomy;
 use crate::{Error, Result};
@@ -60,10 +61,13 @@ impl Prompts {
     }
 
     /// The static part: rules and intents. The same bytes for every ticket.
-    pub fn system(&self, taxonomy: &Taxonomy) -> Result<String> {
+    pub fn system(&self, taxonomy: &Taxonomy, form: AnswerForm) -> Result<String> {
         let fallback = taxonomy.fallback.as_deref();
         let priority = taxonomy.priority.as_deref();
-        self.render("system.jinja", context! { intents => &taxonomy.intents, fallback, priority })
+        self.render(
+            "system.jinja",
+            context! { intents => &taxonomy.intents, fallback, priority, structured => form == AnswerForm::Structured },
+        )
     }
 
     /// The part of one ticket: its examples and its text.
@@ -84,9 +88,9 @@ impl Prompts {
     }
 
     /// Asks again after an answer whose intent is not of the taxonomy, or that had none.
-    pub fn repair(&self, answered: Option<&str>, taxonomy: &Taxonomy) -> Result<String> {
+    pub fn repair(&self, answered: Option<&str>, taxonomy: &Taxonomy, form: AnswerForm) -> Result<String> {
         let names: Vec<&str> = taxonomy.intents.iter().map(|intent| intent.name.as_str()).collect();
-        self.render("repair.jinja", context! { answered, names })
+        self.render("repair.jinja", context! { answered, names, structured => form == AnswerForm::Structured })
     }
 
     fn render(&self, name: &str, values: Value) -> Result<String> {

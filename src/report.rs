@@ -9,9 +9,14 @@ pub use classification::{explain, line};
 pub use eval::eval_table;
 pub use index::index_summary;
 
+/// A stranger's text as one line that does nothing to a terminal.
+pub(crate) fn clean(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|letter| !letter.is_control()).collect()
+}
+
 /// The start of a text on one line, for lists.
-fn excerpt(text: &str, width: usize) -> String {
-    let flat = text.split_whitespace().collect::<Vec<_>>().join(" ");
+pub(crate) fn excerpt(text: &str, width: usize) -> String {
+    let flat = clean(text);
     if flat.chars().count() <= width {
         return flat;
     }

@@ -171,6 +171,18 @@ impl Taxonomy {
                 }
             }
         }
+        let groups = self.categories.iter().map(|category| (&category.name, &category.parent));
+        for (child, parent) in groups.chain(self.intents.iter().map(|intent| (&intent.name, &intent.parent))) {
+            let known = |name: &&String| {
+                self.categories.iter().any(|category| category.name == **name)
+                    || self.intents.iter().any(|intent| intent.name == **name)
+            };
+            if let Some(name) = parent.as_ref().filter(|name| !self.categories.is_empty() && !known(name)) {
+                return bad(format!(
+                    "{child:?} has the parent {name:?}, which is no category; add a [[category]] for it"
+                ));
+            }
+        }
         for intent in &self.intents {
             if let Some(name) = intent.confused_with.iter().find(|name| self.resolve(name).is_none()) {
                 return bad(format!("{:?} is confused_with {name:?}, which is no intent", intent.name));

@@ -36,6 +36,10 @@ impl Judge {
         Self { labeler, examples, k, min_confidence }
     }
 
+    pub(super) fn set_labeler(&mut self, labeler: Arc<dyn Labeler>) {
+        self.labeler = labeler;
+    }
+
     /// Classifies a gathered ticket.
     pub async fn judge(&self, gathered: &Gathered) -> Result<Classification> {
         let begun = Instant::now();
@@ -70,24 +74,34 @@ impl Judge {
     }
 
     fn evidence(&self, gathered: &Gathered) -> Evidence {
-        let candidates = match &self.examples {
-            Examples::Retrieved => gathered.candidates.clone(),
-            Examples::Static(fixed) => rank_fixed(fixed, &gathered.vector),
-            Examples::None => Vec::new(),
-        };
-        let examples = match &self.examples {
-            // A person's choice for a prompt is shown whole and in its own order.
-            Examples::Static(fixed) => in_file_order(fixed, &candidates),
-            _ => candidates.iter().take(self.k).cloned().collect(),
+        let (candidates, examples) = match &self.examples {
+            Examples::Retrieved => {
+                (gathered.candidates.clone(), gathered.candidates.iter().take(self.k).cloned().collect())
+            }
+            // A person's choice for a prompt is shown whole and in its own order, save the
+            // ticket itself.
+            Examples::Static(fixed) => {
+                let others: Vec<_> = fixed.iter().filter(|(example, _)| !is_same(example, gathered)).cloned().collect();
+                let ranked = rank_fixed(&others, &gathered.vector);
+                let shown = in_file_order(&others, &ranked);
+                (ranked, shown)
+            }
+            Examples::None => (Vec::new(), Vec::new()),
         };
         Evidence {
             ticket: gathered.ticket.clone(),
-            votes: vote(&candidates),
+            // What retrieval puts forward is reported for every labeler.
+            votes: vote(&gathered.candidates),
             candidates,
             examples,
             taxonomy: Arc::clone(&gathered.taxonomy),
         }
     }
+}
+
+fn is_same(example: &Example, gathered: &Gathered) -> bool {
+    let ticket = &example.labelled.ticket;
+    ticket.id == gathered.ticket.id || ticket.text == gathered.ticket.text
 }
 
 fn in_file_order(fixed: &[(Arc<Example>, Vec<f32>)], ranked: &[Candidate]) -> Vec<Candidate> {

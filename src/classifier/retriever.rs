@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use crate::embed::{Bm25, Embedder};
+use crate::embed::{Bm25, Embedder, embed_checked};
 use crate::retrieve::{CANDIDATES, Candidate, fuse};
 use crate::store::{Example, ExampleStore, Filter, MANIFEST_BLOB, Manifest, Query, TAXONOMY_BLOB, example_key};
 use crate::taxonomy::Taxonomy;
@@ -19,6 +19,7 @@ pub struct Retriever {
     bm25: Bm25,
     taxonomy: Arc<Taxonomy>,
     filter: Filter,
+    turn: tokio::sync::Mutex<()>,
 }
 
 /// A ticket with its vector.
@@ -57,8 +58,21 @@ impl Retriever {
             Some(stored) => Taxonomy::from_json(&stored)?,
             None => Taxonomy::from_labels(store.intents().await?.into_iter().map(|(name, _)| name)),
         };
+        if manifest.examples > 0 && store.count().await? == 0 {
+            return Err(Error::store(format!(
+                "the store is damaged: it holds none of the {} examples that were written; index again into a new --store",
+                manifest.examples
+            )));
+        }
         let bm25 = Bm25::new(&manifest.bm25)?;
-        Ok(Self { store, embedder, bm25, taxonomy: Arc::new(taxonomy), filter: Filter::default() })
+        Ok(Self {
+            store,
+            embedder,
+            bm25,
+            taxonomy: Arc::new(taxonomy),
+            filter: Filter::default(),
+            turn: tokio::sync::Mutex::new(()),
+        })
     }
 
     /// Only examples that pass are found.
@@ -88,6 +102,9 @@ impl Retriever {
 
     /// Embeds tickets together. A failure is every ticket's own.
     pub async fn embed(&self, tickets: Vec<Ticket>) -> Vec<Result<Embedded>> {
+        // Chunks take turns, so that the time of one does not hold its wait for another.
+        // Single tickets do not: the embedder gathers them.
+        let _turn = if tickets.len() > 1 { Some(self.turn.lock().await) } else { None };
         let begun = Instant::now();
         let mut notes: Vec<Vec<String>> = Vec::with_capacity(tickets.len());
         let mut tickets = tickets;
@@ -95,13 +112,13 @@ impl Retriever {
             notes.push(ticket.shorten().into_iter().collect());
         }
         let texts = tickets.iter().map(|ticket| ticket.text.clone()).collect();
-        match self.embedder.embed(texts).await {
+        match embed_checked(self.embedder.as_ref(), texts).await {
             Ok(vectors) => {
                 let time = begun.elapsed() / u32::try_from(tickets.len().max(1)).unwrap_or(u32::MAX);
                 let parts = tickets.into_iter().zip(vectors).zip(notes);
                 parts.map(|((ticket, vector), notes)| Ok(Embedded { ticket, vector, notes, time })).collect()
             }
-            Err(e) => tickets.iter().map(|_| Err(Error::new(e.kind(), e.to_string()))).collect(),
+            Err(e) => tickets.iter().map(|_| Err(e.clone())).collect(),
         }
     }
 
@@ -117,15 +134,36 @@ impl Retriever {
             exclude,
             with_vectors: true,
         };
-        let candidates = fuse(self.store.query(query).await?, &vector);
+        let mut candidates = fuse(self.store.query(query).await?, &vector);
+        // A taxonomy that came later may know fewer intents, or know them by other names; what
+        // it does not know is never given out.
+        candidates.retain_mut(|candidate| self.resolve(candidate));
         let taxonomy = Arc::clone(&self.taxonomy);
         Ok(Gathered { ticket, vector, candidates, taxonomy, notes, times: (time, begun.elapsed()) })
     }
 
+    /// Puts a candidate's intent under its own name; false when the taxonomy lacks it.
+    fn resolve(&self, candidate: &mut Candidate) -> bool {
+        let stored = &candidate.example.labelled.intent;
+        match self.taxonomy.resolve(stored) {
+            None => false,
+            Some(name) if name == stored => true,
+            Some(name) => {
+                let mut example = Example::clone(&candidate.example);
+                name.clone_into(&mut example.labelled.intent);
+                candidate.example = Arc::new(example);
+                true
+            }
+        }
+    }
+
     /// Embeds fixed examples; their intents are checked against the taxonomy.
-    pub async fn embed_examples(&self, examples: Vec<LabelledTicket>) -> Result<Vec<(Arc<Example>, Vec<f32>)>> {
+    pub async fn embed_examples(&self, mut examples: Vec<LabelledTicket>) -> Result<Vec<(Arc<Example>, Vec<f32>)>> {
+        for labelled in &mut examples {
+            labelled.ticket.shorten();
+        }
         let texts = examples.iter().map(|labelled| labelled.ticket.text.clone()).collect();
-        let vectors = self.embedder.embed(texts).await?;
+        let vectors = embed_checked(self.embedder.as_ref(), texts).await?;
         examples
             .into_iter()
             .zip(vectors)

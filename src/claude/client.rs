@@ -1,24 +1,21 @@
-//! Sends requests and reads answers. The one place that knows HTTP.
+//! Sends requests until they are answered, or until it is clear that they will not be.
 
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::time::{Duration, SystemTime};
 
-use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
-use reqwest::{StatusCode, Url};
+use reqwest::Method;
+use reqwest::header::HeaderMap;
+use tokio::time::Instant;
 
-use super::wire::ErrorBody;
-use super::{Answer, Request, retry};
+use super::http::{Failure, Http, HttpSettings};
+use super::pace::{Pace, PaceLimits};
+use super::{Answer, Credentials, Request, retry};
 use crate::{Error, ErrorKind, Result};
 
-const API_VERSION: &str = "2023-06-01";
-
-/// How the client proves who it is. Never both: the API rejects that.
-#[derive(Clone)]
-pub enum Credentials {
-    /// `x-api-key`.
-    ApiKey(String),
-    /// `Authorization: Bearer`.
-    Token(String),
-}
+/// So many 429 without `retry-after`, one after the other and for one request, with no success
+/// by anyone in between, are not a rate limit but a spend cap.
+const SPEND_CAP_TRIES: u32 = 5;
 
 /// Where and how patiently to call.
 #[derive(Clone)]
@@ -27,12 +24,19 @@ pub struct ClientSettings {
     pub base_url: String,
     /// Who calls.
     pub credentials: Credentials,
-    /// How often a failed request is sent again; the official SDKs say 2.
+    /// How often a request that failed is sent again; the official SDKs say 2. Being told to
+    /// slow down (429, 529) does not count: that is waited out until the deadline.
     pub retries: u32,
     /// For making the connection.
     pub connect_timeout: Duration,
     /// For one request from its start to the last byte of the answer.
     pub timeout: Duration,
+    /// From a request's first sending to giving up on it.
+    pub deadline: Duration,
+    /// How fast requests go out.
+    pub pace: PaceLimits,
+    /// Further certificate authorities to trust, in PEM form.
+    pub ca_file: Option<PathBuf>,
 }
 
 impl ClientSettings {
@@ -45,120 +49,195 @@ impl ClientSettings {
             retries: 2,
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_mins(2),
+            deadline: Duration::from_mins(5),
+            pace: PaceLimits { concurrency: 8, requests_per_minute: None, input_tokens_per_minute: None },
+            ca_file: None,
         }
     }
 }
 
-/// A client of the Messages API. Cheap to share: connections are reused.
+/// A client of the Messages API, shared by all workers of a run.
 pub struct Client {
-    http: reqwest::Client,
-    messages: Url,
+    pub(super) http: Http,
     retries: u32,
+    deadline: Duration,
+    pace: Pace,
+    successes: AtomicU64,
+    retried: AtomicU32,
 }
 
 impl Client {
-    /// Fails when the base URL or the key cannot be used as given.
+    /// Fails when the base URL, the key or the CA file cannot be used as given.
     pub fn new(settings: &ClientSettings) -> Result<Self> {
-        let messages = format!("{}/v1/messages", settings.base_url.trim_end_matches('/'));
-        let messages = Url::parse(&messages)
-            .map_err(|e| Error::configuration(format!("ANTHROPIC_BASE_URL {:?} is no URL: {e}", settings.base_url)))?;
-        let (name, value, variable) = match &settings.credentials {
-            Credentials::ApiKey(key) => ("x-api-key", key.clone(), "ANTHROPIC_API_KEY"),
-            Credentials::Token(token) => ("authorization", format!("Bearer {token}"), "ANTHROPIC_AUTH_TOKEN"),
-        };
-        let mut secret = HeaderValue::from_str(value.trim())
-            .map_err(|_| Error::configuration(format!("{variable} holds characters that no key has; copy it again")))?;
-        secret.set_sensitive(true);
-        let headers = HeaderMap::from_iter([
-            (HeaderName::from_static(name), secret),
-            (HeaderName::from_static("anthropic-version"), HeaderValue::from_static(API_VERSION)),
-        ]);
-        let http = reqwest::Client::builder()
-            .default_headers(headers)
-            .connect_timeout(settings.connect_timeout)
-            .timeout(settings.timeout)
-            .user_agent(concat!("ticket-router/", env!("CARGO_PKG_VERSION")))
-            .build()
-            .map_err(|e| Error::configuration(format!("the HTTP client cannot be set up: {e}")))?;
-        Ok(Self { http, messages, retries: settings.retries })
+        let http = Http::new(&HttpSettings {
+            base_url: settings.base_url.clone(),
+            credentials: settings.credentials.clone(),
+            connect_timeout: settings.connect_timeout,
+            timeout: settings.timeout,
+            ca_file: settings.ca_file.clone(),
+        })?;
+        Ok(Self {
+            http,
+            retries: settings.retries,
+            deadline: settings.deadline,
+            pace: Pace::new(settings.pace),
+            successes: AtomicU64::new(0),
+            retried: AtomicU32::new(0),
+        })
     }
 
-    /// Sends a request, again where that may help, and returns the answer.
-    pub async fn send(&self, request: &Request) -> Result<Answer> {
-        let mut attempt = 0;
+    /// Sends a request, at the common pace and again where that may help.
+    pub(super) async fn send(&self, request: &Request, body: &[u8]) -> Result<Answer> {
+        // Rough on purpose: the pace needs an order of magnitude before the API has counted.
+        let (input_tokens, output_tokens) = (body.len() as u64 / 4, u64::from(request.max_tokens) / 4);
+        let url = self.http.url("/v1/messages")?;
+        let mut tries = Tries::new(self);
         loop {
-            let (error, headers) = match self.send_once(request).await {
-                Ok(answer) => return Ok(answer),
-                Err(Failure { error, retryable: true, headers }) if attempt < self.retries => (error, headers),
-                Err(Failure { error, .. }) => return Err(error),
+            let permit = self.pace.admit(input_tokens, output_tokens).await;
+            tries.begin();
+            let sent = self
+                .http
+                .exchange(Method::POST, url.clone(), Some(body.to_vec()), |headers| permit.begun(headers))
+                .await;
+            let parsed = sent.and_then(|(body, request_id)| {
+                let read = serde_json::from_slice(&body).map_err(|e| e.to_string()).and_then(Answer::from_raw);
+                let answer = read.map_err(|why| self.http.garbled(&why, request_id.clone()))?;
+                Ok(Answer { request_id, ..answer })
+            });
+            let failure = match parsed {
+                Ok(answer) => {
+                    permit.succeeded();
+                    self.successes.fetch_add(1, Ordering::Relaxed);
+                    return Ok(answer);
+                }
+                Err(failure) => failure,
             };
-            let wait = retry::delay(headers.as_ref(), attempt, rand::random(), SystemTime::now());
-            tracing::debug!(attempt, wait_ms = wait.as_millis(), %error, "sending again");
-            tokio::time::sleep(wait).await;
-            attempt += 1;
-        }
-    }
-
-    async fn send_once(&self, request: &Request) -> Result<Answer, Failure> {
-        let response =
-            self.http.post(self.messages.clone()).json(request).send().await.map_err(|e| self.unreachable(&e))?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        let request_id = retry::header(&headers, "request-id").map(str::to_owned);
-        let body = response.bytes().await.map_err(|e| self.unreachable(&e))?;
-        if !status.is_success() {
-            let error = refused(status, &body).with_request_id(request_id);
-            return Err(Failure { error, retryable: retry::is_retryable(status, &headers), headers: Some(headers) });
-        }
-        match serde_json::from_slice::<Answer>(&body) {
-            Ok(answer) => Ok(Answer { request_id, ..answer }),
-            // A cut-off or garbled body: the answer may come through whole next time.
-            Err(e) => {
-                let text =
-                    format!("the answer of {} is not the API's JSON: {e}; is ANTHROPIC_BASE_URL right?", self.messages);
-                let error = Error::new(ErrorKind::ApiTransient, text).with_request_id(request_id);
-                Err(Failure { error, retryable: true, headers: Some(headers) })
+            let pushed_back = is_push_back(&failure);
+            let wait = tries.wait_after(failure)?;
+            if pushed_back {
+                // Everybody waits; this one comes back through `admit` like all others.
+                permit.pushed_back(wait);
+                drop(permit);
+            } else {
+                drop(permit);
+                tokio::time::sleep(wait).await;
             }
         }
     }
 
-    fn unreachable(&self, e: &reqwest::Error) -> Failure {
-        let host = self.messages.host_str().unwrap_or_default();
-        let what = if e.is_timeout() { "did not answer in time" } else { "cannot be reached" };
-        // The chain below the first error says what the network said.
-        let mut cause: &dyn std::error::Error = e;
-        while let Some(source) = cause.source() {
-            cause = source;
+    /// Calls another endpoint, with the same retries but apart from the pace.
+    pub(super) async fn call(&self, method: Method, url: &reqwest::Url, body: Option<Vec<u8>>) -> Result<Vec<u8>> {
+        let mut tries = Tries::new(self);
+        loop {
+            tries.begin();
+            match self.http.exchange(method.clone(), url.clone(), body.clone(), |_: &HeaderMap| {}).await {
+                Ok((body, _)) => return Ok(body),
+                Err(failure) => tokio::time::sleep(tries.wait_after(failure)?).await,
+            }
         }
-        let text = format!("the API at {host} {what}: {cause}; check the network, HTTPS_PROXY and ANTHROPIC_BASE_URL");
-        Failure { error: Error::new(ErrorKind::ApiTransient, text), retryable: true, headers: None }
+    }
+
+    /// Counts the input tokens of a request, which costs nothing.
+    pub async fn count_tokens(&self, request: &serde_json::Value) -> Result<u64> {
+        #[derive(serde::Deserialize)]
+        struct Counted {
+            input_tokens: u64,
+        }
+        let mut body = request.clone();
+        if let Some(fields) = body.as_object_mut() {
+            fields.retain(|name, _| {
+                ["model", "messages", "system", "thinking", "output_config"].contains(&name.as_str())
+            });
+        }
+        let url = self.http.url("/v1/messages/count_tokens")?;
+        let answer = self.call(Method::POST, &url, Some(body.to_string().into_bytes())).await?;
+        serde_json::from_slice::<Counted>(&answer)
+            .map(|counted| counted.input_tokens)
+            .map_err(|e| Error::new(ErrorKind::ApiTransient, format!("the count of tokens is not the API's JSON: {e}")))
+    }
+
+    /// How many requests were sent again so far.
+    #[must_use]
+    pub fn retried(&self) -> u32 {
+        self.retried.load(Ordering::Relaxed)
     }
 }
 
-struct Failure {
-    error: Error,
-    retryable: bool,
-    headers: Option<HeaderMap>,
+/// 429 and 529 ask for patience; anything else failed on its own.
+fn is_push_back(failure: &Failure) -> bool {
+    matches!(failure.status.map(|status| status.as_u16()), Some(429 | 529)) && failure.retryable
 }
 
-/// One clear line for an error answer.
-fn refused(status: StatusCode, body: &[u8]) -> Error {
-    let detail = serde_json::from_slice::<ErrorBody>(body).unwrap_or_default().error;
-    let what = if detail.message.is_empty() {
-        "no further explanation".to_owned()
-    } else {
-        format!("{}: {}", detail.kind, detail.message)
-    };
-    let remedy = match status.as_u16() {
-        401 => "; check ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN)",
-        402 => "; check the billing of the account",
-        403 => "; this key may not use this model or workspace",
-        404 => "; check --model and ANTHROPIC_BASE_URL",
-        413 => "; shorten the tickets or use fewer examples (-k)",
-        429 => "; lower --concurrency or raise the account's limits",
-        529 => "; the API is overloaded, try again later",
-        _ => "",
-    };
-    let headers = HeaderMap::new();
-    let kind = if retry::is_retryable(status, &headers) { ErrorKind::ApiTransient } else { ErrorKind::ApiPermanent };
-    Error::new(kind, format!("the API answered {} ({what}){remedy}", status.as_u16()))
+/// The tries of one request.
+struct Tries<'a> {
+    client: &'a Client,
+    begun: Option<Instant>,
+    /// Failures that were the request's own.
+    failures: u32,
+    /// Times it was told to slow down.
+    push_backs: u32,
+    /// 429 without `retry-after` in a row, and how many successes there were at the first.
+    unexplained: u32,
+    successes_then: u64,
+}
+
+impl<'a> Tries<'a> {
+    fn new(client: &'a Client) -> Self {
+        Self { client, begun: None, failures: 0, push_backs: 0, unexplained: 0, successes_then: 0 }
+    }
+
+    /// The deadline counts from the first sending, not from queueing up for it.
+    fn begin(&mut self) {
+        self.begun.get_or_insert_with(Instant::now);
+    }
+
+    /// How long to wait before the next try; the error when there is none.
+    fn wait_after(&mut self, failure: Failure) -> Result<Duration> {
+        let pushed_back = is_push_back(&failure);
+        self.check_spend_cap(&failure)?;
+        if !failure.retryable || (!pushed_back && self.failures >= self.client.retries) {
+            return Err(failure.error);
+        }
+        let number = if pushed_back { &mut self.push_backs } else { &mut self.failures };
+        let wait = retry::delay(&failure.headers, *number, rand::random(), SystemTime::now());
+        *number += 1;
+        let spent = self.begun.map_or(Duration::ZERO, |begun| begun.elapsed());
+        if spent + wait > self.client.deadline {
+            let text = format!("{} (given up after {} s)", failure.error, spent.as_secs());
+            return Err(
+                Error::new(failure.error.kind(), text).with_request_id(failure.error.request_id().map(Into::into))
+            );
+        }
+        self.client.retried.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(
+            status = failure.status.map(|status| status.as_u16()),
+            request_id = failure.error.request_id(),
+            wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),
+            "sending again"
+        );
+        Ok(wait)
+    }
+
+    fn check_spend_cap(&mut self, failure: &Failure) -> Result<()> {
+        let unexplained = failure.status.is_some_and(|status| status.as_u16() == 429)
+            && failure.retryable
+            && !failure.headers.contains_key("retry-after")
+            && !failure.headers.contains_key("retry-after-ms");
+        let successes = self.client.successes.load(Ordering::Relaxed);
+        if !unexplained || self.unexplained == 0 || successes != self.successes_then {
+            self.unexplained = u32::from(unexplained);
+            self.successes_then = successes;
+            return Ok(());
+        }
+        self.unexplained += 1;
+        if self.unexplained < SPEND_CAP_TRIES {
+            return Ok(());
+        }
+        let text = format!(
+            "the API keeps answering 429 without saying when to try again: the account's spend limit seems to be reached \
+             ({}); raise it, then run the same command again to go on",
+            failure.error
+        );
+        Err(Error::new(ErrorKind::Stopped, text).with_request_id(failure.error.request_id().map(Into::into)))
+    }
 }

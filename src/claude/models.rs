@@ -1,8 +1,10 @@
 //! What each model takes and costs: a table, read from `models.toml`.
 
+use std::path::Path;
+
 use serde::Deserialize;
 
-use super::TokenUsage;
+use super::{Answer, TokenUsage};
 use crate::{Error, Result};
 
 const BUILT_IN: &str = include_str!("models.toml");
@@ -97,11 +99,23 @@ impl Models {
         toml::from_str(BUILT_IN).map_err(|e| Error::internal(format!("the built-in table of models: {e}")))
     }
 
+    /// Lays a user's table over this one: models of the same id are replaced, others added.
+    pub fn extended(mut self, file: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(file)
+            .map_err(|e| Error::configuration(format!("cannot read the models {}: {e}", file.display())))?;
+        let own: Self = toml::from_str(&text)
+            .map_err(|e| Error::configuration(format!("the models {}: {}", file.display(), e.message().trim())))?;
+        self.models.retain(|model| own.models.iter().all(|other| other.id != model.id));
+        self.models.extend(own.models);
+        Ok(self)
+    }
+
     /// The model of this id or alias. An unknown id gets a model without extras, which
     /// every model accepts, and without prices.
     #[must_use]
     pub fn find(&self, id: &str) -> Model {
-        let known = self.models.iter().find(|model| model.id == id || model.aliases.iter().any(|alias| alias == id));
+        let by_id = self.models.iter().find(|model| model.id == id);
+        let known = by_id.or_else(|| self.models.iter().find(|model| model.aliases.iter().any(|alias| alias == id)));
         match known {
             // The id is sent as it was given: an alias stays an alias.
             Some(model) => Model { id: id.to_owned(), ..model.clone() },
@@ -122,12 +136,18 @@ impl Models {
 }
 
 impl Model {
+    /// What an answer cost in US$, or `None` when the prices are not known. Batches cost half.
+    #[must_use]
+    pub fn cost_of(&self, answer: &Answer) -> Option<f64> {
+        Some(self.cost(&answer.usage)? * if answer.batch { 0.5 } else { 1.0 })
+    }
+
     /// What an answer cost in US$, or `None` when the prices are not known.
     #[must_use]
     pub fn cost(&self, usage: &TokenUsage) -> Option<f64> {
         let written = usage.cache_creation_input_tokens.unwrap_or(0);
         let read = usage.cache_read_input_tokens.unwrap_or(0);
-        let all_input = usage.input_tokens + written + read;
+        let all_input = usage.input_tokens.saturating_add(written).saturating_add(read);
         let price = self.price.iter().find(|price| price.up_to_input_tokens.is_none_or(|limit| all_input <= limit))?;
         #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
         let million = |tokens: u64| tokens as f64 / 1e6;

@@ -20,8 +20,8 @@ pub(super) fn is_retryable(status: StatusCode, headers: &HeaderMap) -> bool {
 }
 
 /// How long to wait before try number `attempt` + 2. `jitter` is a random number from 0 to 1.
-pub(super) fn delay(headers: Option<&HeaderMap>, attempt: u32, jitter: f64, now: SystemTime) -> Duration {
-    if let Some(asked) = headers.and_then(|headers| asked_delay(headers, now))
+pub(super) fn delay(headers: &HeaderMap, attempt: u32, jitter: f64, now: SystemTime) -> Duration {
+    if let Some(asked) = asked_delay(headers, now)
         && asked <= LONGEST_ASKED
     {
         return asked;
@@ -82,13 +82,13 @@ mod tests {
     #[test]
     fn the_server_is_asked_first_and_the_delay_doubles_otherwise() {
         let now = SystemTime::UNIX_EPOCH + Duration::from_secs(1_700_000_000);
-        let wait = |pairs: &[(&'static str, &str)], attempt| delay(Some(&headers(pairs)), attempt, 0.0, now);
+        let wait = |pairs: &[(&'static str, &str)], attempt| delay(&headers(pairs), attempt, 0.0, now);
         assert_eq!(wait(&[("retry-after-ms", "1500"), ("retry-after", "9")], 0), Duration::from_millis(1500));
         assert_eq!(wait(&[("retry-after", "3")], 0), Duration::from_secs(3));
         let date = httpdate::fmt_http_date(now + Duration::from_secs(20));
         assert_eq!(wait(&[("retry-after", &date)], 0), Duration::from_secs(20));
         assert_eq!(wait(&[("retry-after", "3600")], 1), Duration::from_secs(1), "too long to wait for");
-        assert_eq!(delay(None, 0, 1.0, now), Duration::from_millis(375));
-        assert_eq!(delay(None, 30, 0.0, now), Duration::from_secs(8));
+        assert_eq!(delay(&HeaderMap::new(), 0, 1.0, now), Duration::from_millis(375));
+        assert_eq!(delay(&HeaderMap::new(), 30, 0.0, now), Duration::from_secs(8));
     }
 }

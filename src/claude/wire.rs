@@ -1,6 +1,7 @@
 //! The Messages API's shapes, as far as this crate speaks them.
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
+use serde_json::Value;
 
 /// The body of `POST /v1/messages`. The order of the fields is the order on the wire.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -63,36 +64,89 @@ pub struct Thinking {
 }
 
 /// How the model shapes its output.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct OutputConfig {
     /// `low` … `max`.
-    pub effort: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub effort: Option<String>,
+    /// The schema that the answer must follow.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub format: Option<OutputFormat>,
+}
+
+/// A schema for the answer.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct OutputFormat {
+    /// Always `json_schema`.
+    #[serde(rename = "type")]
+    pub kind: &'static str,
+    /// The schema.
+    pub schema: Value,
 }
 
 /// An answer of the API.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Answer {
-    /// The model that answered.
-    #[serde(default)]
-    pub model: String,
     /// Blocks; those of type `text` carry the answer.
-    #[serde(default)]
     pub content: Vec<Block>,
     /// Why it ended; values not known here are kept as they are.
-    #[serde(default)]
     pub stop_reason: Option<String>,
     /// Why it was refused.
-    #[serde(default)]
-    pub stop_details: Option<serde_json::Value>,
+    pub stop_details: Option<Value>,
     /// What it used.
-    #[serde(default)]
     pub usage: TokenUsage,
     /// The `request-id` header.
-    #[serde(skip)]
     pub request_id: Option<String>,
+    /// Whether it came through a batch, at half the price.
+    pub batch: bool,
+    /// The answer as it came, for the journal.
+    pub raw: Value,
 }
 
 impl Answer {
+    /// Reads an answer and keeps it as it came. Only what makes it an answer is required,
+    /// since it was paid for: gateways leave out or garble the rest. `Err` says what is wrong.
+    pub fn from_raw(raw: Value) -> Result<Self, String> {
+        if raw.get("type").and_then(Value::as_str) == Some("error") || raw.get("error").is_some_and(Value::is_object) {
+            let detail = raw.get("error").unwrap_or(&raw);
+            let field = |name: &str| detail.get(name).and_then(Value::as_str).unwrap_or("unknown");
+            return Err(format!("an error in place of an answer: {}: {}", field("type"), field("message")));
+        }
+        let Some(Value::Array(blocks)) = raw.get("content") else {
+            return Err("no list \"content\"".into());
+        };
+        let text = |value: &Value, name: &str| value.get(name).and_then(Value::as_str).map(str::to_owned);
+        let block = |value: &Value| Block { kind: text(value, "type").unwrap_or_default(), text: text(value, "text") };
+        let count = |name: &str| raw.get("usage").and_then(|usage| usage.get(name)).and_then(Value::as_u64);
+        Ok(Self {
+            content: blocks.iter().map(block).collect(),
+            stop_reason: text(&raw, "stop_reason"),
+            stop_details: raw.get("stop_details").filter(|details| !details.is_null()).cloned(),
+            usage: TokenUsage {
+                input_tokens: count("input_tokens").unwrap_or(0),
+                output_tokens: count("output_tokens").unwrap_or(0),
+                cache_creation_input_tokens: count("cache_creation_input_tokens"),
+                cache_read_input_tokens: count("cache_read_input_tokens"),
+            },
+            request_id: None,
+            batch: false,
+            raw,
+        })
+    }
+
+    /// The same answer as if all its input had been sent at the full price.
+    pub(super) fn uncached(&self) -> Self {
+        let usage = &self.usage;
+        let cached = usage.cache_creation_input_tokens.unwrap_or(0) + usage.cache_read_input_tokens.unwrap_or(0);
+        let usage = TokenUsage {
+            input_tokens: usage.input_tokens.saturating_add(cached),
+            cache_creation_input_tokens: None,
+            cache_read_input_tokens: None,
+            ..usage.clone()
+        };
+        Self { usage, raw: Value::Null, ..self.clone() }
+    }
+
     /// The text blocks, joined.
     #[must_use]
     pub fn text(&self) -> String {
@@ -109,46 +163,25 @@ impl Answer {
 }
 
 /// A block of an answer.
-#[derive(Debug, Clone, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Block {
     /// `text`, `thinking`, …
-    #[serde(rename = "type")]
     pub kind: String,
     /// The text of a text block.
-    #[serde(default)]
     pub text: Option<String>,
 }
 
 /// The tokens of one answer. All input is the sum of the three input kinds.
-#[derive(Debug, Clone, Default, PartialEq, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct TokenUsage {
     /// Input at the full price.
-    #[serde(default)]
     pub input_tokens: u64,
     /// Output.
-    #[serde(default)]
     pub output_tokens: u64,
     /// Input written to the cache.
-    #[serde(default)]
     pub cache_creation_input_tokens: Option<u64>,
     /// Input read from the cache.
-    #[serde(default)]
     pub cache_read_input_tokens: Option<u64>,
-}
-
-/// The body of an error answer.
-#[derive(Debug, Clone, Default, Deserialize)]
-pub(super) struct ErrorBody {
-    #[serde(default)]
-    pub(super) error: ErrorDetail,
-}
-
-#[derive(Debug, Clone, Default, Deserialize)]
-pub(super) struct ErrorDetail {
-    #[serde(rename = "type", default)]
-    pub(super) kind: String,
-    #[serde(default)]
-    pub(super) message: String,
 }
 
 #[cfg(test)]
@@ -157,13 +190,21 @@ mod tests {
 
     #[test]
     fn the_text_is_taken_by_type_and_unknown_fields_and_reasons_pass() {
-        let answer: Answer = serde_json::from_value(serde_json::json!({
+        let answer = Answer::from_raw(serde_json::json!({
             "id": "msg_1", "type": "message", "model": "m", "stop_reason": "something_new",
             "content": [{"type": "thinking", "thinking": "…"}, {"type": "text", "text": "a"}, {"type": "text", "text": "b"}],
-            "usage": {"input_tokens": 3, "output_tokens": 2, "cache_read_input_tokens": null, "service_tier": "standard"}
+            "usage": {"input_tokens": 3, "output_tokens": -5, "cache_read_input_tokens": null, "service_tier": "standard"}
         }))
         .unwrap();
+        assert_eq!((answer.usage.input_tokens, answer.usage.output_tokens), (3, 0));
         assert_eq!(answer.text(), "ab");
         assert_eq!(answer.stop_reason.as_deref(), Some("something_new"));
+    }
+
+    #[test]
+    fn what_is_no_answer_is_not_read_as_one() {
+        for raw in ["{}", "[]", "{\"content\": null}", "{\"type\": \"error\", \"error\": {\"message\": \"busy\"}}"] {
+            assert!(Answer::from_raw(serde_json::from_str(raw).unwrap()).is_err(), "{raw}");
+        }
     }
 }

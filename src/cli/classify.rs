@@ -1,8 +1,7 @@
 //! `ticket-router classify`.
 
-use std::fs::File;
-use std::io::{BufWriter, Write as _};
-use std::path::{Path, PathBuf};
+use std::collections::HashMap;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -10,23 +9,27 @@ use clap::{Args, ValueEnum};
 use futures::StreamExt as _;
 use serde_json::json;
 
+use super::output::Output;
 use super::progress::Progress;
-use super::wiring::{LabelerArgs, Settings, read_labelled};
-use super::{CommonArgs, InputArgs, print};
+use super::wiring::{LabelerArgs, Labelling, Settings, read_labelled};
+use super::{CommonArgs, InputArgs, batch, estimate, say, summary};
 use crate::classifier::{Classification, Classifier};
+use crate::decide::Decision;
 use crate::ticket::Ticket;
-use crate::{Error, ErrorKind, Result, input, report};
+use crate::{Error, Result, input, report};
 
 /// What `classify` takes.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "these are flags")]
 pub(super) struct ClassifyArgs {
-    /// Texts of tickets
+    /// Texts of tickets (many at once: --input)
     #[arg(value_name = "TEXT", required_unless_present = "input", conflicts_with = "input")]
     texts: Vec<String>,
     /// File of tickets: JSON Lines, CSV or TSV; - for standard input
     #[arg(long, value_name = "FILE")]
     input: Option<PathBuf>,
-    /// Write the results here and not to stdout
+    /// Write the results here and not to stdout; Claude's answers are kept in FILE.journal, and
+    /// the same command goes on from it after a kill
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
     #[command(flatten)]
@@ -43,6 +46,14 @@ pub(super) struct ClassifyArgs {
     /// Print the exact request bodies and send nothing; needs no key
     #[arg(long)]
     dry_run: bool,
+    /// Print how many requests and tokens it would take and what they would cost; sends no ticket
+    #[arg(long, conflicts_with = "dry_run")]
+    estimate: bool,
+    /// Send through Message Batches: half the price, answered within a day; needs --output
+    #[arg(long, requires = "output", conflicts_with_all = ["dry_run", "estimate"])]
+    batch: bool,
+    #[command(flatten)]
+    batch_settings: batch::BatchArgs,
     #[command(flatten)]
     columns: InputArgs,
 }
@@ -54,21 +65,73 @@ enum ExamplesArg {
     None,
 }
 
-/// A ticket of the input, or why its row is none.
-type InputTicket = std::result::Result<Ticket, (String, String)>;
+/// A row of the input: a ticket, or why it is none. The name is the id where there is one.
+pub(super) struct InputTicket {
+    name: String,
+    ticket: Result<Ticket, String>,
+}
+
+/// How the tickets of a run ended.
+#[derive(Default)]
+struct Tally {
+    routed: usize,
+    reviewed: usize,
+    failed: usize,
+}
 
 pub(super) async fn run(args: &ClassifyArgs, common: &CommonArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::resolve(common)?;
-    let labeler = args.labeler.resolve(&settings.config)?;
+    // Without a key nothing else is worth waiting for.
+    let sends = !args.dry_run && !args.estimate;
+    let labelling = args.labeler.resolve(&settings.config, sends, args.output.as_deref())?;
     let tickets = tickets(args)?;
+    let mut classifier = build(args, &settings, &labelling).await?;
+    let good: Vec<Ticket> = tickets.iter().filter_map(|row| row.ticket.as_ref().ok().cloned()).collect();
+
+    if args.estimate {
+        estimate::run(&classifier, &good, &labelling, &settings.config, common.json).await?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if args.batch {
+        let run = labelling.claude().context("--batch is for --labeler claude")?;
+        let failed = batch::fulfil(&mut classifier, &good, run, &args.batch_settings, common.quiet).await?;
+        if let Some((labeler, _)) = run.collector(&failed) {
+            classifier.set_labeler(labeler);
+        }
+    }
+    let mut output = Output::open(args.output.as_deref())?;
+    let outcome = if args.dry_run {
+        preview(&classifier, &tickets, &mut output, common.json).await
+    } else {
+        classify(&classifier, &good, tickets, args, common, &mut output).await
+    };
+    let outcome = match outcome {
+        Ok(tally) => output.finish().map(|()| tally),
+        Err(e) => Err(e),
+    };
+    if let Some(run) = labelling.claude() {
+        summary::print_account(run);
+    }
+    let tally = outcome?;
+    if args.input.is_some() && !args.dry_run {
+        let total = tally.routed + tally.reviewed + tally.failed;
+        let target = args.output.as_ref().map(|path| format!(", in {}", path.display())).unwrap_or_default();
+        say(&format!(
+            "{total} tickets: {} route, {} review, {} failed{target}",
+            tally.routed, tally.reviewed, tally.failed
+        ));
+    }
+    Ok(ExitCode::from(u8::from(tally.failed > 0)))
+}
+
+async fn build(args: &ClassifyArgs, settings: &Settings, labelling: &Labelling) -> Result<Classifier> {
     let mut builder = Classifier::builder()
-        // Without a key nothing else is worth waiting for.
-        .labeler(labeler.labeler(!args.dry_run)?)
+        .labeler(labelling.labeler())
         .store(settings.open_store().await?)
         .embedder(settings.embedder().await?)
-        .k(labeler.k)
-        .concurrency(labeler.concurrency);
-    if let Some(share) = labeler.min_confidence {
+        .k(labelling.k)
+        .concurrency(labelling.concurrency);
+    if let Some(share) = labelling.min_confidence {
         builder = builder.min_confidence(share);
     }
     builder = match (args.examples, &args.r#static) {
@@ -76,15 +139,7 @@ pub(super) async fn run(args: &ClassifyArgs, common: &CommonArgs) -> anyhow::Res
         (ExamplesArg::Static, Some(path)) => builder.static_examples(read_labelled(path, &args.columns.options())?),
         _ => builder,
     };
-    let classifier = builder.build().await?;
-    let mut output = Output::open(args.output.as_deref())?;
-    let failed = if args.dry_run {
-        preview(&classifier, tickets, &mut output).await?
-    } else {
-        classify(&classifier, tickets, args, common, &mut output).await?
-    };
-    output.finish()?;
-    Ok(ExitCode::from(u8::from(failed > 0)))
+    builder.build().await
 }
 
 fn tickets(args: &ClassifyArgs) -> Result<Vec<InputTicket>> {
@@ -92,56 +147,56 @@ fn tickets(args: &ClassifyArgs) -> Result<Vec<InputTicket>> {
         if let Some(position) = args.texts.iter().position(|text| text.trim().is_empty()) {
             return Err(Error::bad_input(format!("text number {} is empty; a ticket needs a text", position + 1)));
         }
-        return Ok(args.texts.iter().map(|text| Ok(Ticket::new(text.as_str()))).collect());
+        let row = |text: &String| {
+            let ticket = Ticket::new(text.as_str());
+            InputTicket { name: ticket.id.clone(), ticket: Ok(ticket) }
+        };
+        return Ok(args.texts.iter().map(row).collect());
     };
+    let same =
+        |a: &PathBuf, b: &PathBuf| a == b || a.canonicalize().is_ok_and(|a| b.canonicalize().is_ok_and(|b| a == b));
+    if args.output.as_ref().is_some_and(|output| same(output, path)) {
+        return Err(Error::configuration(
+            "--output is the file of --input; name another, or the tickets would be lost",
+        ));
+    }
     let rows = input::read(path, &args.columns.options())?;
-    Ok(rows
-        .into_iter()
-        .map(|row| match row.content {
-            Ok(content) => Ok(content.ticket),
-            Err(message) => Err((row.place, message)),
-        })
-        .collect())
+    let row = |row: input::Row| match row.content {
+        Ok(content) => InputTicket { name: content.ticket.id.clone(), ticket: Ok(content.ticket) },
+        Err(message) => InputTicket { name: row.id.unwrap_or(row.place), ticket: Err(message) },
+    };
+    Ok(rows.into_iter().map(row).collect())
 }
 
-/// Writes one result for each row of the input, in its order; returns how many failed.
+/// Writes one result for each row of the input, in its order.
 async fn classify(
     classifier: &Classifier,
+    good: &[Ticket],
     tickets: Vec<InputTicket>,
     args: &ClassifyArgs,
     common: &CommonArgs,
     output: &mut Output,
-) -> anyhow::Result<usize> {
+) -> anyhow::Result<Tally> {
     let total = tickets.len();
-    let good: Vec<Ticket> = tickets.iter().filter_map(|ticket| ticket.as_ref().ok().cloned()).collect();
-    let mut answers = Box::pin(classifier.classify_all(&good));
-    let progress = Progress::new("classifying", common.quiet || args.output.is_none() && total == 1);
-    let mut failed = 0;
-    for (position, ticket) in tickets.into_iter().enumerate() {
-        let (id, text, answer) = match ticket {
-            Err((place, message)) => (place, String::new(), Err(Error::bad_input(message))),
-            Ok(ticket) => {
-                let answer = answers.next().await.context("the stream of answers ended early")?;
-                (ticket.id, ticket.text, answer)
-            }
+    let mut answers = Box::pin(classifier.classify_all(good));
+    let progress = Progress::new("classifying", common.quiet || total == 1);
+    let mut tally = Tally::default();
+    for (position, InputTicket { name, ticket }) in tickets.into_iter().enumerate() {
+        let (text, answer) = match ticket {
+            Err(message) => (String::new(), Err(Error::bad_input(message))),
+            Ok(ticket) => (ticket.text, answers.next().await.context("the stream of answers ended early")?),
         };
-        // What is wrong with the set-up will be wrong with every ticket.
-        if let Err(e) = &answer
-            && (matches!(e.kind(), ErrorKind::Configuration | ErrorKind::Store) || is_wrong_key(e))
-        {
-            return Err(answer.err().map_or_else(|| anyhow::anyhow!("unknown"), Into::into));
+        match &answer {
+            // What is wrong with the set-up will be wrong with every ticket.
+            Err(e) if e.is_fatal() => return Err(e.clone().into()),
+            Err(_) => tally.failed += 1,
+            Ok(answer) if answer.decision == Decision::Route => tally.routed += 1,
+            Ok(_) => tally.reviewed += 1,
         }
-        failed += usize::from(answer.is_err());
-        output.line(&rendered(&id, &text, &answer, args, common)?)?;
+        output.line(&rendered(&name, &text, &answer, args, common)?)?;
         progress.update(position + 1, total);
     }
-    Ok(failed)
-}
-
-/// A key that is refused once is refused always.
-fn is_wrong_key(e: &Error) -> bool {
-    e.kind() == ErrorKind::ApiPermanent
-        && ["answered 401", "answered 402", "answered 403"].iter().any(|status| e.to_string().contains(status))
+    Ok(tally)
 }
 
 fn rendered(
@@ -154,58 +209,40 @@ fn rendered(
     Ok(match answer {
         Ok(answer) if common.json => serde_json::to_string(answer)?,
         Ok(answer) if args.explain => report::explain(text, answer),
-        Ok(answer) => report::line(answer),
+        Ok(answer) => report::line(text, answer),
         Err(e) if common.json => json!({"id": id, "error": e.to_string(), "request_id": e.request_id()}).to_string(),
-        Err(e) => format!("{id}  error   {e}"),
+        Err(e) => {
+            let request = e.request_id().map(|id| format!(" [{id}]")).unwrap_or_default();
+            format!("{id}  error   {e}{request}")
+        }
     })
 }
 
-/// Writes the request bodies, one document after the other.
-async fn preview(classifier: &Classifier, tickets: Vec<InputTicket>, output: &mut Output) -> anyhow::Result<usize> {
-    let mut failed = 0;
-    for ticket in tickets {
-        match ticket {
-            Ok(ticket) => match classifier.preview(&ticket).await? {
-                Some(body) => output.line(&serde_json::to_string_pretty(&body)?)?,
-                None => output.line("null")?,
-            },
-            Err((place, message)) => {
-                failed += 1;
-                eprintln!("{place}: {message}");
+/// Writes the request bodies: pretty for people, one a line with --json.
+async fn preview(
+    classifier: &Classifier,
+    tickets: &[InputTicket],
+    output: &mut Output,
+    json: bool,
+) -> anyhow::Result<Tally> {
+    let mut tally = Tally::default();
+    for row in tickets {
+        match &row.ticket {
+            Ok(ticket) => {
+                let body = classifier
+                    .preview(ticket)
+                    .await?
+                    .context("this labeler sends nothing; --dry-run is for --labeler claude")?;
+                output.line(&if json { body.to_string() } else { serde_json::to_string_pretty(&body)? })?;
+            }
+            Err(message) => {
+                tally.failed += 1;
+                say(&format!("{}: {message}", row.name));
             }
         }
     }
-    Ok(failed)
+    Ok(tally)
 }
 
-/// Stdout or a file that only its owner can read.
-enum Output {
-    Stdout,
-    File(BufWriter<File>),
-}
-
-impl Output {
-    fn open(path: Option<&Path>) -> anyhow::Result<Self> {
-        let Some(path) = path else { return Ok(Self::Stdout) };
-        let mut options = File::options();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(path).with_context(|| format!("cannot write --output {}", path.display()))?;
-        Ok(Self::File(BufWriter::new(file)))
-    }
-
-    fn line(&mut self, text: &str) -> anyhow::Result<()> {
-        match self {
-            Self::Stdout => print(&format!("{text}\n")),
-            Self::File(file) => writeln!(file, "{text}").context("cannot write the output"),
-        }
-    }
-
-    fn finish(self) -> anyhow::Result<()> {
-        match self {
-            Self::Stdout => Ok(()),
-            Self::File(mut file) => file.flush().context("cannot write the output"),
-        }
-    }
-}
+/// Requests that failed for good in a batch, by their key.
+pub(super) type Failed = HashMap<crate::claude::RequestKey, String>;

@@ -3,11 +3,12 @@
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::Args;
+use clap::{Args, ValueEnum};
 
+use super::output::Output;
 use super::progress::Progress;
 use super::wiring::{LabelerArgs, Settings, read_labelled};
-use super::{CommonArgs, InputArgs, print, print_json};
+use super::{CommonArgs, InputArgs, say, summary};
 use crate::classifier::Retriever;
 use crate::eval::{Arm, EvalOptions, EvalReport, evaluate};
 use crate::{Error, Result, report};
@@ -20,29 +21,55 @@ pub(super) struct EvalArgs {
     file: PathBuf,
     /// Arms to compare: zero (no examples), static (fixed ones), retrieved (the nearest)
     /// [default: all three for claude, static and retrieved for vote]
-    #[arg(long, value_delimiter = ',', value_name = "LIST")]
-    arms: Option<Vec<String>>,
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
+    arms: Option<Vec<ArmArg>>,
     /// Examples of the static arm [default: 9 drawn from the store]
     #[arg(long, value_name = "FILE")]
     r#static: Option<PathBuf>,
     /// Seed of what is drawn
     #[arg(long, value_name = "N", default_value_t = 7)]
     seed: u64,
+    /// Write the report here and not to stdout; Claude's answers are kept in FILE.journal, and the
+    /// same command goes on from it after a kill
+    #[arg(long, value_name = "FILE")]
+    output: Option<PathBuf>,
     /// Fail (exit code 1) if an arm's accuracy is below a bar, such as retrieved=0.90
-    #[arg(long, value_name = "ARM=SHARE")]
-    fail_under: Vec<String>,
+    #[arg(long, value_name = "ARM=SHARE", value_parser = parse_bar)]
+    fail_under: Vec<Bar>,
     #[command(flatten)]
     labeler: LabelerArgs,
     #[command(flatten)]
     columns: InputArgs,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum ArmArg {
+    Zero,
+    Static,
+    Retrieved,
+}
+
+impl ArmArg {
+    fn arm(self) -> Arm {
+        match self {
+            Self::Zero => Arm::Zero,
+            Self::Static => Arm::Static,
+            Self::Retrieved => Arm::Retrieved,
+        }
+    }
+}
+
+/// An accuracy that an arm must reach.
+#[derive(Debug, Clone)]
+struct Bar {
+    arm: Arm,
+    share: f64,
+}
+
 pub(super) async fn run(args: &EvalArgs, common: &CommonArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::resolve(common)?;
-    let labeler_settings = args.labeler.resolve(&settings.config)?;
-    let labeler = labeler_settings.labeler(true)?;
-    let arms = arms(args.arms.as_deref(), labeler.name())?;
-    let bars = args.fail_under.iter().map(|bar| parse_bar(bar, &arms)).collect::<Result<Vec<_>>>()?;
+    let labelling = args.labeler.resolve(&settings.config, true, args.output.as_deref())?;
+    let arms = arms(args, labelling.claude().is_some())?;
     let input = args.columns.options();
     let tickets = read_labelled(&args.file, &input)?;
     let static_examples = args.r#static.as_ref().map(|path| read_labelled(path, &input)).transpose()?;
@@ -50,70 +77,66 @@ pub(super) async fn run(args: &EvalArgs, common: &CommonArgs) -> anyhow::Result<
     let retriever = Retriever::open(settings.open_store().await?, settings.embedder().await?).await?;
     let options = EvalOptions {
         arms,
-        k: labeler_settings.k,
+        k: labelling.k,
         static_examples,
         seed: args.seed,
-        min_confidence: labeler_settings.min_confidence,
-        concurrency: labeler_settings.concurrency,
+        min_confidence: labelling.min_confidence,
+        concurrency: labelling.concurrency,
     };
     let progress = Progress::new("evaluating", common.quiet);
-    let outcome = evaluate(&retriever, labeler, tickets, &options, &|done, total| progress.update(done, total)).await?;
+    let report = |done, total| progress.update(done, total);
+    let outcome = evaluate(&retriever, labelling.labeler(), tickets, &options, &report).await;
     drop(progress);
-    if common.json {
-        print_json(&outcome)?;
-    } else {
-        print(&report::eval_table(&outcome))?;
+    if let Some(run) = labelling.claude() {
+        summary::print_account(run);
     }
-    Ok(ExitCode::from(u8::from(missed(&bars, &outcome))))
+    let outcome = outcome?;
+    let mut output = Output::open(args.output.as_deref())?;
+    let text = if common.json { serde_json::to_string_pretty(&outcome)? } else { report::eval_table(&outcome) };
+    output.line(text.trim_end())?;
+    output.finish()?;
+    let failed = outcome.arms.iter().any(|arm| arm.errors > 0);
+    Ok(ExitCode::from(u8::from(missed(&args.fail_under, &outcome) || failed)))
 }
 
-fn arms(names: Option<&[String]>, labeler: &str) -> Result<Vec<Arm>> {
-    let Some(names) = names else {
-        // Without examples there is nothing to vote on.
-        let usual = [Arm::Zero, Arm::Static, Arm::Retrieved];
-        return Ok(usual.into_iter().filter(|arm| labeler != "vote" || *arm != Arm::Zero).collect());
-    };
-    let mut arms = Vec::new();
-    for name in names {
-        let arm = match name.trim() {
-            "zero" if labeler == "vote" => {
-                return Err(Error::configuration(
-                    "the arm zero shows no examples, and vote has nothing else to go by; leave it out",
-                ));
-            }
-            "zero" => Arm::Zero,
-            "static" => Arm::Static,
-            "retrieved" => Arm::Retrieved,
-            other => {
-                return Err(Error::configuration(format!("there is no arm {other:?}; choose zero, static, retrieved")));
-            }
-        };
-        if !arms.contains(&arm) {
-            arms.push(arm);
+fn arms(args: &EvalArgs, claude: bool) -> Result<Vec<Arm>> {
+    let usual = [ArmArg::Zero, ArmArg::Static, ArmArg::Retrieved];
+    let usual = if claude { &usual[..] } else { &usual[1..] };
+    let mut arms: Vec<Arm> = Vec::new();
+    for arm in args.arms.as_deref().unwrap_or(usual) {
+        if *arm == ArmArg::Zero && !claude {
+            return Err(Error::configuration(
+                "--arms zero shows no examples, and vote has nothing else to go by; leave it out",
+            ));
         }
+        if !arms.contains(&arm.arm()) {
+            arms.push(arm.arm());
+        }
+    }
+    if let Some(bar) = args.fail_under.iter().find(|bar| !arms.contains(&bar.arm)) {
+        return Err(Error::configuration(format!(
+            "--fail-under {}={}: that arm is not measured; add it to --arms",
+            bar.arm.name(),
+            bar.share
+        )));
     }
     Ok(arms)
 }
 
-fn parse_bar(bar: &str, arms: &[Arm]) -> Result<(String, f64)> {
-    let wrong = |why: &str| Error::configuration(format!("--fail-under {bar}: {why}; write it as retrieved=0.90"));
-    let (arm, share) = bar.split_once('=').ok_or_else(|| wrong("there is no ="))?;
-    let share: f64 = share.trim().parse().map_err(|_| wrong("the share is no number"))?;
-    if !(0.0..=1.0).contains(&share) {
-        return Err(wrong("the share is not from 0 to 1"));
-    }
-    if !arms.iter().any(|known| known.name() == arm.trim()) {
-        return Err(wrong("that arm is not measured"));
-    }
-    Ok((arm.trim().to_owned(), share))
+fn parse_bar(bar: &str) -> Result<Bar, String> {
+    let example = "write it as retrieved=0.90";
+    let (arm, share) = bar.split_once('=').ok_or_else(|| format!("there is no =; {example}"))?;
+    let arm = ArmArg::from_str(arm.trim(), true).map_err(|_| format!("there is no arm {arm:?}; {example}"))?.arm();
+    let share = share.trim().parse().ok().filter(|share| (0.0..=1.0).contains(share));
+    share.map(|share| Bar { arm, share }).ok_or_else(|| format!("the bar is not a share from 0 to 1; {example}"))
 }
 
 /// Whether an arm is below its bar; says so on stderr.
-fn missed(bars: &[(String, f64)], outcome: &EvalReport) -> bool {
+fn missed(bars: &[Bar], outcome: &EvalReport) -> bool {
     let mut missed = false;
-    for (name, bar) in bars {
-        for arm in outcome.arms.iter().filter(|arm| arm.name == *name && arm.accuracy < *bar) {
-            eprintln!("--fail-under: {name} reached {:.4}, the bar is {bar}", arm.accuracy);
+    for bar in bars {
+        for arm in outcome.arms.iter().filter(|arm| arm.name == bar.arm.name() && arm.accuracy < bar.share) {
+            say(&format!("--fail-under: {} reached {:.4}, the bar is {}", arm.name, arm.accuracy, bar.share));
             missed = true;
         }
     }

@@ -58,6 +58,5 @@ pub(super) async fn run(args: &IndexArgs, common: &CommonArgs) -> anyhow::Result
     } else {
         print(&report::index_summary(&outcome, &settings.store.display().to_string()))?;
     }
-    let refused = outcome.rejected > 0 && (args.strict || outcome.rejected == outcome.read);
-    Ok(ExitCode::from(u8::from(refused)))
+    Ok(ExitCode::from(u8::from(outcome.is_refused(&options))))
 }

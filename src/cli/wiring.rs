@@ -6,12 +6,11 @@ use std::sync::Arc;
 use clap::{Args, ValueEnum};
 
 use super::CommonArgs;
-use crate::claude::{Client, ClientSettings, DEFAULT_MODEL as DEFAULT_CLAUDE, Models};
+use super::claude::{ClaudeArgs, ClaudeRun};
 use crate::config::{self, Config};
 use crate::embed::{DEFAULT_MODEL, Embedder, FastEmbedder};
 use crate::input::{self, InputOptions};
-use crate::label::{ClaudeLabeler, Labeler, VoteLabeler};
-use crate::prompt::Prompts;
+use crate::label::{Labeler, VoteLabeler};
 use crate::store::EdgeStore;
 use crate::ticket::LabelledTicket;
 use crate::{Error, Result};
@@ -33,22 +32,17 @@ pub(super) struct LabelerArgs {
     /// [default: claude]
     #[arg(long, value_enum)]
     labeler: Option<LabelerKind>,
-    /// Claude model [default: claude-haiku-5-5]
-    #[arg(long, value_name = "ID")]
-    model: Option<String>,
-    /// Folder with prompt templates that replace the built-in ones of the same names
-    #[arg(long, value_name = "DIR")]
-    prompts: Option<PathBuf>,
     /// How many retrieved examples are shown [default: 5]
-    #[arg(short, value_name = "N")]
-    k: Option<usize>,
-    /// Below this agreement with the similar examples (0 to 1) a ticket goes to review
-    /// [default: 0 for claude, 0.5 for vote]
-    #[arg(long, value_name = "SHARE")]
+    #[arg(short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50))]
+    k: Option<u32>,
+    /// Below this confidence (0 to 1) a ticket goes to review [default: 0 for claude, 0.5 for vote]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
     min_confidence: Option<f32>,
     /// How many tickets are under way at once [default: 8]
-    #[arg(long, value_name = "N")]
-    concurrency: Option<usize>,
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    concurrency: Option<u32>,
+    #[command(flatten)]
+    claude: ClaudeArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
@@ -58,13 +52,17 @@ enum LabelerKind {
 }
 
 /// The labeler's settings, resolved.
-pub(super) struct LabelerSettings {
-    kind: LabelerKind,
-    model: String,
-    prompts: Option<PathBuf>,
+pub(super) struct Labelling {
+    pub(super) who: Who,
     pub(super) k: usize,
     pub(super) min_confidence: Option<f32>,
     pub(super) concurrency: usize,
+}
+
+/// Who labels.
+pub(super) enum Who {
+    Vote,
+    Claude(Box<ClaudeRun>),
 }
 
 impl Settings {
@@ -96,51 +94,56 @@ impl Settings {
 }
 
 impl LabelerArgs {
-    pub(super) fn resolve(&self, config: &Config) -> Result<LabelerSettings> {
+    /// Resolves the flags. `sends` is false when no request will go out, which needs no key;
+    /// a journal is kept beside `output`.
+    pub(super) fn resolve(&self, config: &Config, sends: bool, output: Option<&Path>) -> Result<Labelling> {
         let kind = match (self.labeler, config.labeler.as_deref()) {
             (Some(kind), _) => kind,
             (None, None) => LabelerKind::Claude,
             (None, Some(name)) => LabelerKind::from_str(name, true)
                 .map_err(|_| Error::configuration(format!("there is no labeler {name:?}; choose claude or vote")))?,
         };
-        let min_confidence = self.min_confidence.or(config.min_confidence);
-        if let Some(share) = min_confidence
-            && !(0.0..=1.0).contains(&share)
-        {
-            return Err(Error::configuration(format!("--min-confidence {share} is not a share from 0 to 1")));
-        }
-        Ok(LabelerSettings {
-            kind,
-            model: self.model.clone().or_else(|| config.model.clone()).unwrap_or_else(|| DEFAULT_CLAUDE.into()),
-            prompts: self.prompts.clone().or_else(|| config.prompts.clone()),
-            k: self.k.or(config.k).unwrap_or(crate::classifier::DEFAULT_K),
-            min_confidence,
-            concurrency: self.concurrency.or(config.concurrency).unwrap_or(crate::classifier::DEFAULT_CONCURRENCY),
+        let concurrency = self
+            .concurrency
+            .map(|n| n as usize)
+            .or(config.concurrency)
+            .unwrap_or(crate::classifier::DEFAULT_CONCURRENCY);
+        let who = match kind {
+            LabelerKind::Vote => Who::Vote,
+            LabelerKind::Claude => Who::Claude(Box::new(self.claude.run(config, concurrency, sends, output)?)),
+        };
+        Ok(Labelling {
+            who,
+            k: self.k.map(|n| n as usize).or(config.k).unwrap_or(crate::classifier::DEFAULT_K),
+            min_confidence: self.min_confidence.or(config.min_confidence),
+            concurrency,
         })
     }
 }
 
-impl LabelerSettings {
-    /// The labeler. With `sends` false it needs no key and can only preview.
-    pub(super) fn labeler(&self, sends: bool) -> Result<Arc<dyn Labeler>> {
-        match self.kind {
-            LabelerKind::Vote => Ok(Arc::new(VoteLabeler)),
-            LabelerKind::Claude => {
-                let client = if sends { Some(client()?) } else { None };
-                let model = Models::built_in()?.find(&self.model);
-                Ok(Arc::new(ClaudeLabeler::new(client, model, Prompts::load(self.prompts.as_deref())?)))
-            }
+impl Labelling {
+    /// The labeler of a usual pass over the tickets.
+    pub(super) fn labeler(&self) -> Arc<dyn Labeler> {
+        match &self.who {
+            Who::Vote => Arc::new(VoteLabeler),
+            Who::Claude(run) => run.labeler(),
+        }
+    }
+
+    pub(super) fn claude(&self) -> Option<&ClaudeRun> {
+        match &self.who {
+            Who::Vote => None,
+            Who::Claude(run) => Some(run),
         }
     }
 }
 
-fn client() -> Result<Client> {
-    let credentials = config::credentials()?.ok_or_else(|| {
-        Error::configuration(
-            "no key: set ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN) to use Claude, or choose --labeler vote, which needs none",
-        )
-    })?;
-    Client::new(&ClientSettings::new(config::base_url(), credentials))
+/// A share from 0 to 1.
+pub(super) fn share(text: &str) -> Result<f32, String> {
+    text.parse()
+        .ok()
+        .filter(|share| (0.0..=1.0).contains(share))
+        .ok_or_else(|| format!("{text} is not a share from 0 to 1"))
 }
 
 /// Reads labelled tickets; a bad row is an error here, since nothing may silently be left out.

@@ -1,12 +1,15 @@
 //! Dense vectors by fastembed, which runs ONNX models.
 
 use std::path::Path;
+use std::sync::{Mutex, PoisonError};
 
 use async_trait::async_trait;
 use fastembed::{
     EmbeddingModel, InitOptionsUserDefined, Pooling, QuantizationMode, TextEmbedding, TextInitOptions, TokenizerFiles,
     UserDefinedEmbeddingModel,
 };
+
+use ort::environment::{Environment, EnvironmentBuilder};
 
 use super::worker::Worker;
 use super::{Embedder, ModelPaths};
@@ -29,11 +32,11 @@ impl FastEmbedder {
     /// Loads a model: the default one from the folders of `paths`, any other name of
     /// fastembed's list through fastembed's own download.
     pub fn load(name: &str, paths: &ModelPaths) -> Result<Self> {
-        load_runtime(paths)?;
+        let runtime = runtime(paths)?;
         let (mut model, batch_size) = if name == DEFAULT_MODEL {
-            (load_folder(&paths.model(name)?)?, super::worker::BATCH_SIZE)
+            (load_folder(&paths.model(name)?, runtime)?, super::worker::BATCH_SIZE)
         } else {
-            load_listed(name)?
+            load_listed(name, runtime)?
         };
         // The first pass warms the model up and tells the length of its vectors.
         let first = model
@@ -60,34 +63,40 @@ impl Embedder for FastEmbedder {
     }
 }
 
-/// Loads the runtime library once for the process. `ort` would panic later if it were
+/// The runtime of this process, started once. `ort` would panic later if the library were
 /// missing, so it is found first.
-#[cfg(feature = "runtime-library")]
-fn load_runtime(paths: &ModelPaths) -> Result<()> {
-    use std::sync::OnceLock;
-    static LOADED: OnceLock<()> = OnceLock::new();
+fn runtime(paths: &ModelPaths) -> Result<Environment> {
+    static STARTED: Mutex<Option<Environment>> = Mutex::new(None);
 
-    if LOADED.get().is_some() {
-        return Ok(());
+    let mut started = STARTED.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(environment) = &*started {
+        return Ok(environment.clone());
     }
+    let environment = chosen_library(paths)?
+        // Its vendor's builds report usage; nothing leaves this machine unasked.
+        .with_telemetry(false)
+        .build()
+        .map_err(|e| Error::embedder(format!("the ONNX runtime cannot be started: {e}; run scripts/setup again")))?;
+    Ok(started.insert(environment).clone())
+}
+
+#[cfg(feature = "runtime-library")]
+fn chosen_library(paths: &ModelPaths) -> Result<EnvironmentBuilder> {
     let library = paths.runtime()?;
-    // fastembed makes the environment itself; here only the library is chosen.
-    let _ = ort::init_from(&library).map_err(|e| {
+    ort::init_from(&library).map_err(|e| {
         Error::embedder(format!(
-            "the ONNX runtime {} cannot be loaded: {e}; run scripts/setup again, or remove .runtime first",
+            "the ONNX runtime {} cannot be loaded: {e}; run scripts/setup again",
             library.display()
         ))
-    })?;
-    let _ = LOADED.set(());
-    Ok(())
+    })
 }
 
 #[cfg(not(feature = "runtime-library"))]
-fn load_runtime(_: &ModelPaths) -> Result<()> {
-    Ok(())
+fn chosen_library(_: &ModelPaths) -> Result<EnvironmentBuilder> {
+    Ok(ort::init())
 }
 
-fn load_folder(folder: &Path) -> Result<TextEmbedding> {
+fn load_folder(folder: &Path, runtime: Environment) -> Result<TextEmbedding> {
     let read = |file: &str| {
         let path = folder.join(file);
         std::fs::read(&path)
@@ -100,14 +109,17 @@ fn load_folder(folder: &Path) -> Result<TextEmbedding> {
         tokenizer_config_file: read("tokenizer_config.json")?,
     };
     let model = UserDefinedEmbeddingModel::new(read("model.onnx")?, tokenizer).with_pooling(Pooling::Mean);
-    TextEmbedding::try_new_from_user_defined(model, InitOptionsUserDefined::new().with_max_length(DEFAULT_MODEL_TOKENS))
-        .map_err(|e| {
-            Error::embedder(format!("the model in {} cannot be loaded: {e}; run scripts/setup again", folder.display()))
-        })
+    TextEmbedding::try_new_from_user_defined(
+        model,
+        InitOptionsUserDefined::new().with_environment(runtime).with_max_length(DEFAULT_MODEL_TOKENS),
+    )
+    .map_err(|e| {
+        Error::embedder(format!("the model in {} cannot be loaded: {e}; run scripts/setup again", folder.display()))
+    })
 }
 
 /// A model of fastembed's list, and how many texts it may take at once.
-fn load_listed(name: &str) -> Result<(TextEmbedding, usize)> {
+fn load_listed(name: &str, runtime: Environment) -> Result<(TextEmbedding, usize)> {
     let models = TextEmbedding::list_supported_models();
     let Some(info) = models
         .iter()
@@ -122,7 +134,7 @@ fn load_listed(name: &str) -> Result<(TextEmbedding, usize)> {
     let model: EmbeddingModel = info.model.clone();
     // Dynamic quantization makes a vector depend on the texts beside it.
     let dynamic = TextEmbedding::get_quantization_mode(&model) == QuantizationMode::Dynamic;
-    let loaded = TextEmbedding::try_new(TextInitOptions::new(model).with_show_download_progress(true)).map_err(|e| {
+    let loaded = TextEmbedding::try_new(TextInitOptions::new(model).with_environment(runtime).with_show_download_progress(true)).map_err(|e| {
         Error::embedder(format!(
             "the embedder {name} cannot be loaded: {e}; it is downloaded from its model hub at first use: check the network"
         ))

@@ -9,7 +9,7 @@ use crate::classifier::Classification;
 use crate::decide::Decision;
 use crate::taxonomy::Taxonomy;
 use crate::ticket::LabelledTicket;
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, Result};
 
 /// How one arm did.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -30,6 +30,10 @@ pub struct ArmReport {
     pub macro_f1: f64,
     /// Tickets that went to review.
     pub reviews: usize,
+    /// Tickets that were routed: no person looks at them.
+    pub routed: usize,
+    /// Share of the routed ones that are right; `None` when nothing was routed.
+    pub routed_accuracy: Option<f64>,
     /// Tickets that failed.
     pub errors: usize,
     /// Tokens in total.
@@ -105,26 +109,29 @@ pub(super) fn arm(
         return Err(Error::new(first.kind(), format!("no ticket could be classified: {first}")));
     }
     let (mut scored, mut latencies, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
-    let (mut reviews, mut errors, mut usage, mut cost_usd, mut model) = (0, 0, Usage::default(), Some(0.0), None);
+    let (mut routed, mut routed_right, mut reviews, mut errors, mut usage, mut cost_usd, mut model) =
+        (0, 0, 0, 0, Usage::default(), Some(0.0), None);
     for ((labelled, gold), answer) in tickets.iter().zip(gold).zip(answers) {
         let case = labelled.ticket.attributes.get("case").map(String::as_str);
+        let mut is_routed = false;
         let (intent, error) = match answer {
             Ok(answer) => {
-                reviews += usize::from(answer.decision == Decision::Review);
+                is_routed = answer.decision == Decision::Route;
+                reviews += usize::from(!is_routed);
                 usage += answer.usage;
                 cost_usd = cost_usd.zip(answer.cost_usd).map(|(sum, cost)| sum + cost);
                 latencies.push(answer.latency_ms.total);
                 model = model.or(answer.model);
                 (answer.intent, None)
             }
-            // A fault of the set-up is no property of a ticket.
-            Err(e) if matches!(e.kind(), ErrorKind::Configuration | ErrorKind::Store) => return Err(e),
             Err(e) => {
                 errors += 1;
                 (None, Some(e.to_string()))
             }
         };
         let score = Scored::new(gold, intent.as_deref(), taxonomy.is_fallback(gold), case);
+        routed += usize::from(is_routed);
+        routed_right += usize::from(is_routed && score.correct);
         if !score.correct {
             mistakes.push(Mistake { id: labelled.ticket.id.clone(), gold: gold.clone(), intent, error });
         }
@@ -142,6 +149,8 @@ pub(super) fn arm(
         ci95: stats::wilson(right, n),
         macro_f1: metrics::macro_f1(&intents),
         reviews,
+        routed,
+        routed_accuracy: (routed > 0).then(|| real(routed_right) / real(routed)),
         errors,
         usage,
         cost_usd,

@@ -65,8 +65,11 @@ impl Plan {
     }
 
     /// Whether writing in place is better than building the whole content anew.
-    pub(super) fn is_small(&self, existing: usize) -> bool {
-        self.changes() <= SMALL_COUNT && self.changes() * SMALL_SHARE <= existing
+    ///
+    /// `before` is what earlier runs changed in place: many small runs are a large one.
+    pub(super) fn is_small(&self, existing: usize, before: usize) -> bool {
+        let changes = self.changes() + before;
+        changes <= SMALL_COUNT && changes * SMALL_SHARE <= existing
     }
 
     /// Whether the stored example of this key is not to be copied.
@@ -74,7 +77,7 @@ impl Plan {
         self.changed.contains(key) || self.to_remove.contains(key)
     }
 
-    fn changes(&self) -> usize {
+    pub(super) fn changes(&self) -> usize {
         self.to_embed.len() + self.to_relabel.len() + self.to_remove.len()
     }
 }

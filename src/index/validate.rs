@@ -21,7 +21,7 @@ pub(super) fn examples(
     let mut examples: Vec<Example> = Vec::with_capacity(rows.len());
     let mut seen: HashMap<Uuid, (usize, String)> = HashMap::with_capacity(rows.len());
     let mut shortened = 0;
-    for Row { place, content } in rows {
+    for Row { place, content, .. } in rows {
         let example = content.and_then(|row| row.labelled(&options.input)).and_then(|mut labelled| {
             labelled.intent = known_intent(&labelled.intent, taxonomy)?;
             shortened += usize::from(labelled.ticket.shorten().is_some());
@@ -31,7 +31,8 @@ pub(super) fn examples(
         });
         let example = example.and_then(|example| match seen.get(&example.key) {
             None => Ok(Some(example)),
-            Some((first, _)) if examples[*first] == example => Ok(None),
+            // A repetition of the same ticket with the same label is none the worse for it.
+            Some((first, _)) if is_repetition(&example, &examples[*first]) => Ok(None),
             Some((first, first_place)) => Err(conflict(&example, &examples[*first], first_place)),
         });
         match example {
@@ -57,11 +58,16 @@ fn known_intent(name: &str, taxonomy: Option<&Taxonomy>) -> Result<String, Strin
     match taxonomy {
         None => Ok(name.to_owned()),
         Some(taxonomy) => taxonomy.resolve(name).map(str::to_owned).ok_or_else(|| {
+            let name = crate::report::excerpt(name, 60);
             format!(
                 "the intent {name:?} is not in the taxonomy; correct it, or add it there or to the aliases of another"
             )
         }),
     }
+}
+
+fn is_repetition(example: &Example, first: &Example) -> bool {
+    example.text_hash == first.text_hash && example.labelled.intent == first.labelled.intent
 }
 
 fn conflict(example: &Example, first: &Example, first_place: &str) -> String {

@@ -5,6 +5,12 @@ use csv::{ByteRecord, ReaderBuilder};
 use super::{Fields, InputOptions, Row, RowContent};
 use crate::{Error, Result};
 
+/// A comma, or the semicolon that spreadsheets write where the comma is the decimal point.
+pub(super) fn separator(bytes: &[u8]) -> u8 {
+    let header = bytes.split(|&byte| byte == b'\n').next().unwrap_or_default();
+    if header.contains(&b';') && !header.contains(&b',') { b';' } else { b',' }
+}
+
 pub(super) fn read(bytes: &[u8], delimiter: u8, name: &str, options: &InputOptions) -> Result<Vec<Row>> {
     let mut reader = ReaderBuilder::new().delimiter(delimiter).flexible(true).from_reader(bytes);
     let header = reader
@@ -20,19 +26,39 @@ pub(super) fn read(bytes: &[u8], delimiter: u8, name: &str, options: &InputOptio
             header.join(", ")
         )));
     }
-    let mut rows = Vec::new();
+    if let Some(twice) =
+        header.iter().enumerate().find(|(i, column)| header[..*i].contains(column)).map(|(_, column)| column)
+    {
+        return Err(Error::bad_input(format!("{name} has the column {twice:?} twice; rename one")));
+    }
+    let id_column = header.iter().position(|column| *column == options.id_column);
+    let mut rows: Vec<Row> = Vec::new();
     let mut record = ByteRecord::new();
+    let mut last_start = 0;
     loop {
         // The reader is on the row's first line before it reads it.
         let line = reader.position().line();
         let content = match reader.read_byte_record(&mut record) {
-            Ok(false) => return Ok(rows),
+            Ok(false) => break,
             Ok(true) => parse(&record, &header, options),
             Err(e) => Err(format!("no row of the table: {e}")),
         };
         let line = record.position().map_or(line, csv::Position::line);
-        rows.push(Row { place: format!("{name}:{line}"), content });
+        let id =
+            id_column.and_then(|column| record.get(column)).map(|id| String::from_utf8_lossy(id).trim().to_owned());
+        rows.push(Row { place: format!("{name}:{line}"), id: id.filter(|id| !id.is_empty()), content });
+        last_start = record.position().map_or(last_start, csv::Position::byte);
     }
+    // A quote that is never closed swallows all rows after it: at the end of the file the
+    // reader takes what it has, without a word.
+    let last = usize::try_from(last_start).ok().and_then(|start| bytes.get(start..)).unwrap_or_default();
+    let quotes = count(last, b'"');
+    let lines = count(last.trim_ascii_end(), b'\n');
+    if let Some(row) = rows.last_mut().filter(|_| quotes % 2 == 1 && lines > 0) {
+        row.content =
+            Err(format!("a quote is opened and never closed, so {lines} further lines were taken for its text"));
+    }
+    Ok(rows)
 }
 
 fn parse(record: &ByteRecord, header: &[String], options: &InputOptions) -> Result<RowContent, String> {
@@ -46,4 +72,8 @@ fn parse(record: &ByteRecord, header: &[String], options: &InputOptions) -> Resu
         fields.set(column, value.to_owned(), options);
     }
     fields.checked(options)
+}
+
+fn count(bytes: &[u8], wanted: u8) -> usize {
+    bytes.split(|&byte| byte == wanted).count() - 1
 }

@@ -3,38 +3,58 @@
 use serde_json::{Map, Value};
 
 use super::{Fields, InputOptions, Row, RowContent};
+use crate::Error;
 
-pub(super) fn read(bytes: &[u8], name: &str, options: &InputOptions) -> Vec<Row> {
-    bytes
-        .split(|&byte| byte == b'\n')
-        .enumerate()
-        .filter(|(_, line)| !line.trim_ascii().is_empty())
-        .map(|(index, line)| Row { place: format!("{name}:{}", index + 1), content: parse(line, options) })
-        .collect()
+pub(super) fn read(bytes: &[u8], name: &str, options: &InputOptions) -> crate::Result<Vec<Row>> {
+    if bytes.trim_ascii_start().first() == Some(&b'[') {
+        return Err(Error::bad_input(format!(
+            "{name} is a JSON array; write one object a line (for example with: jq -c '.[]' {name})"
+        )));
+    }
+    let rows = bytes.split(|&byte| byte == b'\n').enumerate().filter(|(_, line)| !line.trim_ascii().is_empty());
+    Ok(rows.map(|(index, line)| row(line, format!("{name}:{}", index + 1), options)).collect())
 }
 
-fn parse(line: &[u8], options: &InputOptions) -> Result<RowContent, String> {
+fn row(line: &[u8], place: String, options: &InputOptions) -> Row {
+    let object = match parse(line) {
+        Ok(object) => object,
+        Err(message) => return Row { place, id: None, content: Err(message) },
+    };
+    let id = object.get(&options.id_column).cloned().and_then(scalar).filter(|id| !id.trim().is_empty());
+    Row { place, id, content: content(object, options) }
+}
+
+fn parse(line: &[u8]) -> Result<Map<String, Value>, String> {
     let line = std::str::from_utf8(line)
         .map_err(|e| format!("invalid UTF-8 at byte {} of the line; save the file as UTF-8", e.valid_up_to() + 1))?;
-    let object: Map<String, Value> =
-        serde_json::from_str(line).map_err(|e| format!("no JSON object: {}", short(&e)))?;
+    serde_json::from_str(line).map_err(|e| format!("no JSON object: {}", short(&e)))
+}
+
+fn content(object: Map<String, Value>, options: &InputOptions) -> Result<RowContent, String> {
     let mut fields = Fields::default();
     for (key, value) in object {
         match value {
             Value::Null => {}
             Value::Object(attributes) if key == "attributes" => {
-                for (name, value) in attributes {
-                    let value = scalar(value).ok_or_else(|| format!("the attribute {name:?} is not a string"))?;
-                    fields.attributes.insert(name, value);
+                for (name, value) in attributes.into_iter().filter(|(_, value)| !value.is_null()) {
+                    fields.attributes.insert(name, text_of(&value));
                 }
             }
-            value => {
+            value if options.is_known(&key) => {
                 let value = scalar(value).ok_or_else(|| format!("{key:?} is not a string"))?;
                 fields.set(&key, value, options);
+            }
+            // Exports hold lists and objects that nobody asks for; they must not cost the row.
+            value => {
+                fields.attributes.insert(key, text_of(&value));
             }
         }
     }
     fields.checked(options)
+}
+
+fn text_of(value: &Value) -> String {
+    scalar(value.clone()).unwrap_or_else(|| value.to_string())
 }
 
 fn scalar(value: Value) -> Option<String> {

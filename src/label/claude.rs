@@ -3,79 +3,106 @@
 use std::sync::{Arc, OnceLock};
 
 use async_trait::async_trait;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::{Label, Labeler, Usage};
 use crate::claude::{
-    Answer, CacheControl, Client, Message, Model, OutputConfig, Request, Sampling, SystemBlock, Thinking, ThinkingRule,
-    TokenUsage,
+    Answer, AnswerSource, CacheControl, Message, Model, OutputConfig, OutputFormat, Request, Sampling, SystemBlock,
+    Thinking, ThinkingRule, TokenUsage,
 };
 use crate::parse::parse;
 use crate::prompt::Prompts;
 use crate::retrieve::Evidence;
 use crate::taxonomy::Taxonomy;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// Room for two sentences of reasoning in any language, and the intent.
 const MAX_TOKENS: u32 = 1024;
+/// Room for an answer that was cut off at the first try.
+const MORE_TOKENS: u32 = 4096;
+
+/// The form in which the model answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerForm {
+    /// `<reasoning>` and `<intent>` tags in free text.
+    Tags,
+    /// JSON after a schema that lists all intents.
+    Structured,
+}
+
+impl AnswerForm {
+    /// The form that a model supports best.
+    #[must_use]
+    pub fn best_for(model: &Model) -> Self {
+        if model.structured { Self::Structured } else { Self::Tags }
+    }
+}
 
 /// Asks a Claude model.
 pub struct ClaudeLabeler {
     /// `None` only for previews, which send nothing.
-    client: Option<Client>,
+    source: Option<Arc<AnswerSource>>,
     model: Model,
-    prompts: Prompts,
-    /// The rendered static prompt, the same bytes for every ticket of one taxonomy.
-    system: OnceLock<(Arc<Taxonomy>, String)>,
+    form: AnswerForm,
+    prompts: Arc<Prompts>,
+    /// The static part of the requests, the same bytes for every ticket of one taxonomy.
+    fixed: OnceLock<(Arc<Taxonomy>, Fixed)>,
+}
+
+#[derive(Clone)]
+struct Fixed {
+    system: String,
+    schema: Value,
 }
 
 impl ClaudeLabeler {
-    /// A labeler that sends through `client`. Without one it can only
+    /// A labeler that gets its answers from `source`. Without one it can only
     /// [`preview`](Labeler::preview).
     #[must_use]
-    pub fn new(client: Option<Client>, model: Model, prompts: Prompts) -> Self {
-        Self { client, model, prompts, system: OnceLock::new() }
+    pub fn new(source: Option<Arc<AnswerSource>>, model: Model, form: AnswerForm, prompts: Arc<Prompts>) -> Self {
+        Self { source, model, form, prompts, fixed: OnceLock::new() }
     }
 
-    fn request(&self, evidence: &Evidence) -> Result<Request> {
-        let model = &self.model;
+    /// The first request for this evidence.
+    pub fn request(&self, evidence: &Evidence) -> Result<Request> {
+        let (model, fixed) = (&self.model, self.fixed(&evidence.taxonomy)?);
+        let format =
+            (self.form == AnswerForm::Structured).then_some(OutputFormat { kind: "json_schema", schema: fixed.schema });
+        let output = OutputConfig { effort: model.effort.clone(), format };
         Ok(Request {
             model: model.id.clone(),
-            max_tokens: MAX_TOKENS,
+            max_tokens: MAX_TOKENS.min(model.max_output.unwrap_or(MAX_TOKENS)),
             temperature: (model.sampling == Sampling::Temperature).then_some(0.0),
             thinking: (model.thinking == ThinkingRule::Disabled).then_some(Thinking { kind: "disabled" }),
-            output_config: model.effort.clone().map(|effort| OutputConfig { effort }),
+            output_config: (output != OutputConfig::default()).then_some(output),
             system: vec![SystemBlock {
                 kind: "text",
-                text: self.system_text(&evidence.taxonomy)?,
+                text: fixed.system,
                 cache_control: Some(CacheControl { kind: "ephemeral" }),
             }],
             messages: vec![Message { role: "user", content: self.prompts.ticket(evidence)? }],
         })
     }
 
-    fn system_text(&self, taxonomy: &Arc<Taxonomy>) -> Result<String> {
-        if let Some((of, text)) = self.system.get()
+    fn fixed(&self, taxonomy: &Arc<Taxonomy>) -> Result<Fixed> {
+        if let Some((of, fixed)) = self.fixed.get()
             && Arc::ptr_eq(of, taxonomy)
         {
-            return Ok(text.clone());
+            return Ok(fixed.clone());
         }
-        let text = self.prompts.system(taxonomy)?;
+        let names: Vec<&str> = taxonomy.intents.iter().map(|intent| intent.name.as_str()).collect();
+        let fixed = Fixed { system: self.prompts.system(taxonomy, self.form)?, schema: schema(&names) };
         // Losing the race means that another call keeps the same text.
-        let _ = self.system.set((Arc::clone(taxonomy), text.clone()));
-        Ok(text)
+        let _ = self.fixed.set((Arc::clone(taxonomy), fixed.clone()));
+        Ok(fixed)
     }
 
     /// Sends one request and adds what it used to the label.
     async fn ask(&self, request: &Request, label: &mut Label) -> Result<Answer> {
-        let client = self.client.as_ref().ok_or_else(|| Error::internal("this labeler has no client"))?;
-        let answer = client.send(request).await?;
+        let source = self.source.as_ref().ok_or_else(|| Error::internal("this labeler has no source of answers"))?;
+        let answer = source.send(request).await?;
         label.usage += usage(&answer.usage);
-        let cost = self.model.cost(&answer.usage);
-        label.cost_usd = match (label.cost_usd, cost) {
-            (Some(sum), Some(cost)) => Some(sum + cost),
-            _ => None,
-        };
+        label.cost_usd = label.cost_usd.zip(self.model.cost_of(&answer)).map(|(sum, cost)| sum + cost);
         label.request_id.clone_from(&answer.request_id);
         Ok(answer)
     }
@@ -96,26 +123,54 @@ impl Labeler for ClaudeLabeler {
     async fn label(&self, evidence: &Evidence) -> Result<Label> {
         let mut request = self.request(evidence)?;
         let mut label = Label { model: Some(self.model.id.clone()), cost_usd: Some(0.0), ..Label::default() };
-        for asked_again in [false, true] {
-            let answer = self.ask(&request, &mut label).await?;
+        let (mut given_more_room, mut asked_again) = (false, false);
+        let mut answer = self.ask(&request, &mut label).await?;
+        loop {
             let text = answer.text();
             let parsed = parse(&text);
-            label.reasoning = parsed.reasoning;
-            if let Some(name) = parsed.intent.as_deref().and_then(|name| evidence.taxonomy.resolve(name)) {
-                label.intent = Some(name.to_owned());
-            }
-            label.doubt = doubt(&answer, parsed.intent.as_deref(), label.intent.is_some());
-            // An answer that ended by itself but names no known intent is worth one question.
+            label.reasoning = parsed.reasoning.or(label.reasoning);
+            let known = parsed.intent.as_deref().and_then(|name| evidence.taxonomy.resolve(name));
+            label.intent = known.map(str::to_owned);
+            label.doubt = doubt(&answer, parsed.intent.as_deref(), known.is_some());
             let ended = matches!(answer.stop_reason.as_deref(), Some("end_turn" | "stop_sequence"));
-            if label.intent.is_some() || !ended || asked_again || text.trim().is_empty() {
-                break;
+            if known.is_some() {
+                return Ok(label);
+            } else if answer.stop_reason.as_deref() == Some("max_tokens") && !given_more_room {
+                given_more_room = true;
+                request.max_tokens = MORE_TOKENS.min(self.model.max_output.unwrap_or(MORE_TOKENS));
+            } else if ended && !asked_again && !text.trim().is_empty() {
+                asked_again = true;
+                let question = self.prompts.repair(parsed.intent.as_deref(), &evidence.taxonomy, self.form)?;
+                request.messages.push(Message { role: "assistant", content: text });
+                request.messages.push(Message { role: "user", content: question });
+            } else {
+                return Ok(label);
             }
-            let repair = self.prompts.repair(parsed.intent.as_deref(), &evidence.taxonomy)?;
-            request.messages.push(Message { role: "assistant", content: text });
-            request.messages.push(Message { role: "user", content: repair });
+            answer = match self.ask(&request, &mut label).await {
+                Ok(answer) => answer,
+                // What must stop the run, or waits for a batch, is not this ticket's matter.
+                Err(e) if e.kind() == ErrorKind::Stopped => return Err(e),
+                Err(e) => {
+                    // The first answer was paid for: keep what is known of it.
+                    label.doubt = label.doubt.map(|doubt| format!("{doubt}; asking again failed: {e}"));
+                    return Ok(label);
+                }
+            };
         }
-        Ok(label)
     }
+}
+
+/// One static list of all intents; reasoning comes first, as the model writes it first.
+fn schema(names: &[&str]) -> Value {
+    json!({
+        "type": "object",
+        "properties": {
+            "reasoning": {"type": "string", "description": "One or two sentences on what decides."},
+            "intent": {"type": "string", "enum": names},
+        },
+        "required": ["reasoning", "intent"],
+        "additionalProperties": false,
+    })
 }
 
 /// Why the answer needs a person, if it does.

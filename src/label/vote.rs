@@ -31,16 +31,16 @@ impl Labeler for VoteLabeler {
     }
 
     async fn label(&self, evidence: &Evidence) -> Result<Label> {
-        let Some(winner) = evidence.votes.first() else {
-            return Ok(Label {
-                doubt: Some("no examples to compare with".into()),
-                cost_usd: Some(0.0),
-                ..Label::default()
-            });
+        // With fixed examples these stand in for the retrieved ones.
+        let votes = vote(&evidence.candidates);
+        let Some(winner) = votes.first() else {
+            let doubt = Some("no examples to compare with".into());
+            return Ok(Label { doubt, cost_usd: Some(0.0), ..Label::default() });
         };
         Ok(Label {
             intent: Some(winner.intent.clone()),
-            reasoning: Some(reasoning(evidence, winner)),
+            reasoning: Some(reasoning(evidence, &votes)),
+            confidence: Some(winner.share),
             cost_usd: Some(0.0),
             ..Label::default()
         })
@@ -72,22 +72,27 @@ pub fn vote(candidates: &[Candidate]) -> Vec<Vote> {
     votes
 }
 
-fn reasoning(evidence: &Evidence, winner: &Vote) -> String {
+fn reasoning(evidence: &Evidence, votes: &[Vote]) -> String {
+    use std::fmt::Write as _;
+
     let ballots = &evidence.candidates[..evidence.candidates.len().min(VOTERS)];
-    let count = ballots.iter().filter(|c| c.example.labelled.intent == winner.intent).count();
-    let nearest = ballots.iter().find(|c| c.example.labelled.intent == winner.intent);
+    let winner = &votes[0];
+    let of_winner = || ballots.iter().filter(|c| c.example.labelled.intent == winner.intent);
     let mut text = format!(
-        "{count} of the {} nearest examples are {:?}, with {:.0} % of the weight",
+        "{} of the {} most similar examples are {:?} and have {:.0} % of the vote, the nearer the more",
+        of_winner().count(),
         ballots.len(),
         winner.intent,
         winner.share * 100.0
     );
-    if let Some(nearest) = nearest {
-        use std::fmt::Write as _;
-        let _ = write!(text, "; the nearest is {} (score {:.2})", nearest.example.labelled.ticket.id, nearest.score);
+    if let Some(nearest) = of_winner().next() {
+        let _ = write!(
+            text,
+            "; the nearest of them is {} (score {:.2})",
+            nearest.example.labelled.ticket.id, nearest.score
+        );
     }
-    if let Some(second) = evidence.votes.get(1) {
-        use std::fmt::Write as _;
+    if let Some(second) = votes.get(1) {
         let _ = write!(text, "; next is {:?} with {:.0} %", second.intent, second.share * 100.0);
     }
     text.push('.');

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{dollars, excerpt};
+use super::{clean, dollars, excerpt};
 use crate::classifier::Classification;
 use crate::decide::Decision;
 
@@ -16,15 +16,19 @@ fn decision(answer: &Classification) -> &'static str {
 fn intent(answer: &Classification) -> String {
     let intent = answer.intent.as_deref().unwrap_or("(none)");
     match &answer.category {
-        Some(category) => format!("{category} / {intent}"),
-        None => intent.to_owned(),
+        Some(category) => clean(&format!("{category} / {intent}")),
+        None => clean(intent),
     }
 }
 
-/// One line: id, decision, intent, reason.
+/// One line: id, decision, intent, the start of the text, and why where it is a review.
 #[must_use]
-pub fn line(answer: &Classification) -> String {
-    let mut line = format!("{}  {:<6}  {}  ({})", answer.id, decision(answer), intent(answer), answer.reason);
+pub fn line(text: &str, answer: &Classification) -> String {
+    let mut line =
+        format!("{}  {:<6}  {}  \"{}\"", clean(&answer.id), decision(answer), intent(answer), excerpt(text, 60));
+    if answer.decision == Decision::Review {
+        let _ = write!(line, "  ({})", clean(&answer.reason));
+    }
     for note in &answer.notes {
         let _ = write!(line, "  [{note}]");
     }
@@ -36,14 +40,17 @@ pub fn line(answer: &Classification) -> String {
 pub fn explain(text: &str, answer: &Classification) -> String {
     let mut out = String::new();
     let mut row = |name: &str, value: &str| {
-        let _ = writeln!(out, "  {name:<11}{value}");
+        let _ = writeln!(out, "  {name:<11}{}", clean(value));
     };
     row("intent", &intent(answer));
     row("decision", &format!("{}: {}", decision(answer), answer.reason));
     if let Some(reasoning) = &answer.reasoning {
         row("reasoning", &excerpt(reasoning, 400));
     }
-    row("agreement", &format!("{:.0} % of the similar examples' vote", answer.confidence * 100.0));
+    row(
+        "confidence",
+        &format!("{:.0} % (agreement with similar examples, not a probability)", answer.confidence * 100.0),
+    );
     if answer.shortlist.len() > 1 {
         row("shortlist", &answer.shortlist.join(", "));
     }
@@ -59,14 +66,17 @@ pub fn explain(text: &str, answer: &Classification) -> String {
     let mut by = answer.labeler.clone();
     if let Some(model) = &answer.model {
         let usage = &answer.usage;
-        let cached = usage.cache_read_input_tokens + usage.cache_creation_input_tokens;
+        let cached = usage.cache_read_input_tokens.saturating_add(usage.cache_creation_input_tokens);
         let _ = write!(
             by,
-            " ({model}), {} tokens in, {} out, {cached} through the cache, {}",
-            usage.input_tokens + cached,
+            " ({model}), {} tokens in ({cached} of them through the cache), {} out, {}",
+            usage.input_tokens.saturating_add(cached),
             usage.output_tokens,
             dollars(answer.cost_usd)
         );
+        if let Some(id) = &answer.request_id {
+            let _ = write!(by, ", {id}");
+        }
     }
     row("labeled by", &by);
     row(
@@ -76,5 +86,5 @@ pub fn explain(text: &str, answer: &Classification) -> String {
             latency.total, latency.embed, latency.retrieve, latency.label
         ),
     );
-    format!("{}  \"{}\"\n{out}", answer.id, excerpt(text, 90))
+    format!("{}  \"{}\"\n{out}", clean(&answer.id), excerpt(text, 90))
 }

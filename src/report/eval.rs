@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use super::dollars;
+use crate::eval::stats::real;
 use crate::eval::{ArmReport, EvalReport};
 
 /// How many of the weakest intents are listed.
@@ -64,7 +65,8 @@ fn arm_rows(arms: &[ArmReport]) -> Vec<Vec<String>> {
         "accuracy",
         "95 % interval",
         "macro-F1",
-        "reviews",
+        "routed",
+        "of these right",
         "errors",
         "tokens",
         "cost",
@@ -84,7 +86,8 @@ fn arm_rows(arms: &[ArmReport]) -> Vec<Vec<String>> {
             format!("{:.1} %", arm.accuracy * 100.0),
             format!("{:.1} – {:.1}", arm.ci95.0 * 100.0, arm.ci95.1 * 100.0),
             format!("{:.3}", arm.macro_f1),
-            arm.reviews.to_string(),
+            format!("{:.1} %", 100.0 * real(arm.routed) / real(arm.n)),
+            arm.routed_accuracy.map_or("–".into(), |accuracy| format!("{:.1} %", accuracy * 100.0)),
             arm.errors.to_string(),
             tokens.to_string(),
             dollars(arm.cost_usd),

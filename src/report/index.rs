@@ -12,7 +12,7 @@ const LISTED_ERRORS: usize = 20;
 pub fn index_summary(report: &IndexReport, store: &str) -> String {
     let mut out = String::new();
     for error in report.errors.iter().take(LISTED_ERRORS) {
-        let _ = writeln!(out, "rejected {}: {}", error.place, error.message);
+        let _ = writeln!(out, "rejected {}: {}", error.place, super::clean(&error.message));
     }
     if report.errors.len() > LISTED_ERRORS {
         let _ = writeln!(out, "… and {} more (all of them with --json)", report.errors.len() - LISTED_ERRORS);

@@ -31,13 +31,39 @@ pub struct EdgeStore {
     dimension: usize,
     serving: Arc<RwLock<Serving>>,
     /// Held for as long as the store is open.
-    _lock: Arc<File>,
+    _lock: File,
 }
 
 /// The generation that answers, and its engine.
 pub(super) struct Serving {
     generation: Generation,
-    shard: EdgeShard,
+    shard: Shard,
+}
+
+/// The engine, which flushes when it is dropped and panics when that fails. All writes are
+/// flushed before they are acknowledged, so nothing is lost with such a panic.
+pub(super) struct Shard(Option<EdgeShard>);
+
+impl Shard {
+    fn new(engine: EdgeShard) -> Self {
+        Self(Some(engine))
+    }
+}
+
+impl std::ops::Deref for Shard {
+    type Target = EdgeShard;
+
+    #[expect(clippy::expect_used, reason = "it is taken out in drop alone")]
+    fn deref(&self) -> &EdgeShard {
+        self.0.as_ref().expect("the engine is there until it is dropped")
+    }
+}
+
+impl Drop for Shard {
+    fn drop(&mut self) {
+        let engine = self.0.take();
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(engine)));
+    }
 }
 
 impl EdgeStore {
@@ -57,13 +83,8 @@ impl EdgeStore {
     /// Opens a store, or makes an empty one for vectors of `dimension` numbers.
     pub async fn open_or_create(root: &Path, dimension: usize) -> Result<Self> {
         generation::make_private_dir(root)?;
+        generation::check_own(root)?;
         Self::open_locked(root, Some(dimension)).await
-    }
-
-    /// Whether `root` holds a store.
-    #[must_use]
-    pub fn exists(root: &Path) -> bool {
-        Generation::exists(root)
     }
 
     async fn open_locked(root: &Path, create: Option<usize>) -> Result<Self> {
@@ -80,11 +101,10 @@ impl EdgeStore {
                 }
                 (None, None) => return Err(Error::store(format!("the store in {} is empty", root.display()))),
             };
-            generation.remove_others(&root)?;
             let shard = shard::load(&generation)?;
             let dimension = shard::dimension(&shard);
-            let serving = Arc::new(RwLock::new(Serving { generation, shard }));
-            Ok(Self { root, dimension, serving, _lock: Arc::new(lock) })
+            let serving = Arc::new(RwLock::new(Serving { generation, shard: Shard::new(shard) }));
+            Ok(Self { root, dimension, serving, _lock: lock })
         })
         .await
     }
@@ -157,9 +177,12 @@ impl ExampleStore for EdgeStore {
         let (root, dimension) = (self.root.clone(), self.dimension);
         let serving = Arc::clone(&self.serving);
         off_thread(move || {
+            // What killed runs left behind goes before another one is added.
+            serving.read().map_err(|_| poisoned())?.generation.remove_others(&root)?;
             let generation = Generation::create(&root)?;
             let shard = shard::create(&generation, dimension)?;
-            Ok(Box::new(EdgeRebuild { root, serving, next: Some(Serving { generation, shard }) }) as Box<dyn Rebuild>)
+            Ok(Box::new(EdgeRebuild { root, serving, next: Some(Serving { generation, shard: Shard::new(shard) }) })
+                as Box<dyn Rebuild>)
         })
         .await
     }

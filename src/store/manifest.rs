@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::embed::{Bm25Settings, Embedder};
+use crate::embed::{Bm25Settings, Embedder, embed_checked};
 use crate::{Error, Result};
 
 /// The format that this program writes and the newest one that it reads.
@@ -27,18 +27,26 @@ pub struct Manifest {
     pub probe: Vec<f32>,
     /// How words become sparse vectors.
     pub bm25: Bm25Settings,
+    /// How many examples there were after the last index run.
+    #[serde(default)]
+    pub examples: usize,
+    /// How many were changed in place since the store was last built as a whole.
+    #[serde(default)]
+    pub changed_in_place: usize,
 }
 
 impl Manifest {
     /// The manifest of a store that `embedder` fills.
     pub async fn of(embedder: &dyn Embedder, bm25: Bm25Settings) -> Result<Self> {
-        let probe = embedder.embed(vec![PROBE_TEXT.to_owned()]).await?.swap_remove(0);
+        let probe = embed_checked(embedder, vec![PROBE_TEXT.to_owned()]).await?.swap_remove(0);
         Ok(Self {
             format: FORMAT_VERSION,
             embedder: embedder.name().to_owned(),
             dimension: embedder.dimension(),
             probe,
             bm25,
+            examples: 0,
+            changed_in_place: 0,
         })
     }
 

@@ -186,9 +186,16 @@ fn wrong_settings_are_named() {
     bench.write("ticket-router.toml", "labeler = \"gpt\"\n");
     bench.run(&["classify", "hello"]).fails_with(&["no labeler \"gpt\"", "claude or vote"]);
     bench.write("ticket-router.toml", "");
-    bench
-        .run(&["classify", "hello", "--labeler", "vote", "--min-confidence", "97"])
-        .fails_with(&["--min-confidence 97"]);
+    for wrong in [&["--min-confidence", "97"][..], &["-k", "0"], &["-k", "51"], &["--concurrency", "0"]] {
+        assert_eq!(bench.run(&[&["classify", "hello", "--labeler", "vote"], wrong].concat()).code, 2, "{wrong:?}");
+    }
+    bench.write(
+        "ticket-router.toml",
+        "k = 0
+",
+    );
+    bench.run(&["classify", "hello"]).fails_with(&["setting k is 0", "from 1 to 50"]);
+    bench.write("ticket-router.toml", "");
     bench.run(&["classify", "hello", "--labeler", "vote", "--prompts", "nope"]).ok();
     bench.run(&["classify", "hello", "--dry-run", "--prompts", "nope"]).fails_with(&["prompts folder nope"]);
     let mut command = bench.command(&["classify", "hello", "--labeler", "vote"]);
@@ -196,4 +203,67 @@ fn wrong_settings_are_named() {
     for wrong in [&["classify"][..], &["classify", "--nonsense"], &["index"], &["eval"]] {
         assert_eq!(bench.run(wrong).code, 2, "{wrong:?}");
     }
+}
+
+#[test]
+fn rows_that_swallow_or_repeat_others_are_reported() {
+    let bench = Bench::empty();
+    bench.write("open.csv", "id,text,intent\n1,first,a\n2,\"I said hello,b\n3,third,a\n4,fourth,a\n");
+    let outcome = bench.run(&["index", "open.csv"]).ok();
+    assert!(outcome.stdout.contains("a quote is opened and never closed, so 2 further lines"), "{}", outcome.stdout);
+    bench.write("twice.csv", "id,text,text\n1,a,b\n");
+    bench.run(&["index", "twice.csv"]).fails_with(&["twice.csv has the column \"text\" twice"]);
+    bench.write("array.json", "[{\"text\": \"a\", \"intent\": \"b\"}]");
+    bench.run(&["index", "array.json"]).fails_with(&["array.json is a JSON array", "one object a line"]);
+    bench.write("utf16.csv", b"\xff\xfet\0e\0x\0t\0");
+    bench.run(&["index", "utf16.csv"]).fails_with(&["utf16.csv is UTF-16"]);
+    bench.write("german.csv", "ticket;text;intent\nA-1;Wo ist mein Paket?;order\n");
+    let outcome = bench.run(&["index", "german.csv", "--id-column", "ticket", "--store", "german"]).ok();
+    assert!(outcome.stdout.contains("added 1"), "{}", outcome.stdout);
+    let found = bench.run(&["classify", "Paket", "--store", "german", "--labeler", "vote", "--json"]).ok();
+    assert_eq!(found.json_lines()[0]["neighbours"][0]["id"], "A-1");
+}
+
+#[test]
+fn prune_never_takes_a_bad_row_for_one_that_is_gone() {
+    let bench = Bench::empty();
+    bench.write("t.jsonl", small_tickets(9));
+    bench.run(&["index", "t.jsonl"]).ok();
+    bench.write("bad.jsonl", small_tickets(9).replacen("\"intent\": \"order_status\"", "\"intent\": \"\"", 1));
+    let refused = bench.run(&["index", "bad.jsonl", "--prune", "--json"]);
+    assert_eq!(
+        (refused.code, refused.json()["written"].as_bool(), refused.json()["total"].as_u64()),
+        (1, Some(false), Some(9))
+    );
+    bench.write("header.csv", "id,text,intent\n");
+    let refused = bench.run(&["index", "header.csv", "--prune", "--json"]);
+    assert_eq!((refused.code, refused.json()["total"].as_u64()), (1, Some(9)));
+}
+
+#[test]
+fn other_peoples_folders_and_files_are_left_alone() {
+    let bench = Bench::empty();
+    bench.write("t.jsonl", small_tickets(9));
+    fs::create_dir_all(bench.dir.path().join("mine/generation-7")).unwrap();
+    bench.run(&["index", "t.jsonl", "--store", "mine"]).fails_with(&["mine is no store and not empty", "generation-7"]);
+    bench.run(&["index", "t.jsonl"]).ok();
+    bench
+        .run(&["classify", "--input", "t.jsonl", "--output", "t.jsonl", "--labeler", "vote"])
+        .fails_with(&["--output is the file of --input"]);
+    bench.write("old.txt", "an earlier result");
+    bench
+        .run(&["classify", "--input", "missing.jsonl", "--output", "old.txt", "--labeler", "vote"])
+        .fails_with(&["missing.jsonl"]);
+    assert_eq!(fs::read_to_string(bench.dir.path().join("old.txt")).unwrap(), "an earlier result");
+    assert_eq!(fs::read_to_string(bench.dir.path().join("t.jsonl")).unwrap(), small_tickets(9));
+}
+
+#[test]
+fn nothing_is_reported_to_anybody() {
+    let bench = Bench::with_store();
+    let cache = bench.dir.path().join("cache");
+    fs::create_dir(&cache).unwrap();
+    let mut command = bench.command(&["classify", "hello", "--labeler", "vote"]);
+    Outcome::of(command.env("XDG_CACHE_HOME", &cache).output().unwrap()).ok();
+    assert_eq!(fs::read_dir(&cache).unwrap().count(), 0, "the runtime opened its database of usage events");
 }

@@ -33,7 +33,7 @@ fn the_vote_labeler_needs_no_key_and_shows_what_it_rests_on() {
     assert!(scores.is_sorted_by(|a, b| a >= b), "{scores:?}");
 
     let human = bench.run(&["classify", TEXT, "--labeler", "vote", "--explain", "-k", "3"]).ok().stdout;
-    for part in ["orders / order_status", "route:", "reasoning", "examples", "labeled by vote"] {
+    for part in ["orders / order_status", "route:", "reasoning", "confidence", "examples", "labeled by vote"] {
         assert!(human.contains(part), "{part}: {human}");
     }
 }
@@ -93,7 +93,8 @@ async fn answers_that_name_no_intent_become_reviews_that_say_why() {
     let cases = [
         (message("I think it is about a parcel.", "end_turn"), "the answer holds no intent", 2),
         (tagged("no_such_intent"), "\"no_such_intent\", which is no intent", 2),
-        (message("<reasoning>The customer wan", "max_tokens"), "cut off", 1),
+        (message("<reasoning>The customer wan", "max_tokens"), "cut off", 2),
+        (message("<reasoning>not <intent>praise</intent></reasoning>", "end_turn"), "holds no intent", 2),
         (message("", "refusal"), "refused", 1),
         (message("", "end_turn"), "holds no intent", 1),
         (message("", "brand_new_reason"), "unknown reason (brand_new_reason)", 1),
@@ -145,7 +146,7 @@ async fn many_tickets_come_out_in_their_order_with_bounded_concurrency_and_failu
     .await;
     let mut rows: Vec<String> =
         (0..20).map(|i| format!("{{\"id\": \"n{i}\", \"text\": \"ticket no {i} says thanks\"}}")).collect();
-    rows.insert(7, "broken row".into());
+    rows.insert(7, "{\"id\": \"n7-bad\", \"text\": \"\"}".into());
     bench.write("in.jsonl", rows.join("\n"));
     let outcome = double
         .run(&bench, &["classify", "--input", "in.jsonl", "--output", "out.jsonl", "--json", "--concurrency", "5"]);
@@ -153,12 +154,12 @@ async fn many_tickets_come_out_in_their_order_with_bounded_concurrency_and_failu
     let written = fs::read_to_string(bench.dir.path().join("out.jsonl")).unwrap();
     let lines: Vec<Value> = written.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let mut expected: Vec<String> = (0..20).map(|i| format!("n{i}")).collect();
-    expected.insert(7, "in.jsonl:8".into());
+    expected.insert(7, "n7-bad".into());
     assert_eq!(lines.iter().map(|line| line["id"].as_str().unwrap()).collect::<Vec<_>>(), expected);
     let failed: Vec<&Value> = lines.iter().filter(|line| line.get("error").is_some()).collect();
     assert_eq!(failed.len(), 2);
     assert!(failed[0]["error"].as_str().unwrap().contains("number three is not liked"));
-    assert!(failed[1]["error"].as_str().unwrap().contains("no JSON object"));
+    assert!(failed[1]["error"].as_str().unwrap().contains("no \"text\""));
     assert_eq!(lines.iter().filter(|line| line["intent"] == "praise").count(), 19);
     #[cfg(unix)]
     {

@@ -8,7 +8,7 @@ use ticket_router::parse::parse;
 use ticket_router::prompt::Prompts;
 use ticket_router::retrieve::{Candidate, Evidence};
 use ticket_router::store::{Example, example_key};
-use ticket_router::{ClaudeLabeler, Labeler as _, LabelledTicket, Taxonomy, Ticket};
+use ticket_router::{AnswerForm, ClaudeLabeler, Labeler as _, LabelledTicket, Taxonomy, Ticket};
 
 const TAXONOMY: &str = r#"
 fallback = "other"
@@ -53,21 +53,34 @@ fn usual() -> Evidence {
     evidence("It has been nine days & nothing came <b>at all</b>.\n\nAnna", examples)
 }
 
+fn labeler(model: &str) -> ClaudeLabeler {
+    let model = Models::built_in().unwrap().find(model);
+    let form = AnswerForm::best_for(&model);
+    ClaudeLabeler::new(None, model, form, Arc::new(Prompts::load(None).unwrap()))
+}
+
 fn body(model: &str, evidence: &Evidence) -> serde_json::Value {
-    let labeler = ClaudeLabeler::new(None, Models::built_in().unwrap().find(model), Prompts::load(None).unwrap());
+    let labeler = labeler(model);
     labeler.preview(evidence).unwrap().unwrap()
 }
 
 #[test]
 fn the_prompts_as_they_are_rendered() {
     let (prompts, evidence) = (Prompts::load(None).unwrap(), usual());
-    insta::assert_snapshot!("system", prompts.system(&evidence.taxonomy).unwrap());
+    insta::assert_snapshot!("system", prompts.system(&evidence.taxonomy, AnswerForm::Tags).unwrap());
+    insta::assert_snapshot!("system_structured", prompts.system(&evidence.taxonomy, AnswerForm::Structured).unwrap());
     insta::assert_snapshot!("ticket", prompts.ticket(&evidence).unwrap());
     insta::assert_snapshot!("ticket_without_examples", prompts.ticket(&self::evidence("Hi", vec![])).unwrap());
-    insta::assert_snapshot!("repair_unknown", prompts.repair(Some("<x>"), &evidence.taxonomy).unwrap());
-    insta::assert_snapshot!("repair_missing", prompts.repair(None, &evidence.taxonomy).unwrap());
+    insta::assert_snapshot!(
+        "repair_unknown",
+        prompts.repair(Some("<x>"), &evidence.taxonomy, AnswerForm::Tags).unwrap()
+    );
+    insta::assert_snapshot!(
+        "repair_missing",
+        prompts.repair(None, &evidence.taxonomy, AnswerForm::Structured).unwrap()
+    );
     let bare = Taxonomy::from_labels(["a".to_owned(), "b".to_owned()]);
-    insta::assert_snapshot!("system_of_labels", prompts.system(&bare).unwrap());
+    insta::assert_snapshot!("system_of_labels", prompts.system(&bare, AnswerForm::Tags).unwrap());
 }
 
 /// Each model gets exactly the parameters that it accepts.
@@ -91,8 +104,7 @@ fn the_request_bodies_by_model() {
 #[test]
 fn the_static_prefix_is_the_same_bytes_for_every_ticket() {
     let shared = usual();
-    let labeler =
-        ClaudeLabeler::new(None, Models::built_in().unwrap().find("claude-haiku-5-5"), Prompts::load(None).unwrap());
+    let labeler = labeler("claude-haiku-5-5");
     let system = |text: &str| {
         let evidence = Evidence { ticket: Ticket::new(text), ..shared.clone() };
         labeler.preview(&evidence).unwrap().unwrap()["system"].to_string()
@@ -139,12 +151,12 @@ proptest! {
         prop_assert_eq!(prompt.matches('<').count(), 12);
     }
 
-    /// No answer, however odd, breaks the parser, and the last intent wins.
+    /// No answer, however odd, breaks the parser or smuggles another intent in.
     #[test]
     fn no_answer_breaks_the_parser(noise in "(\\PC|\n|</?(intent|reasoning)>){0,80}") {
         let parsed = parse(&noise);
         prop_assert!(parsed.intent.is_none_or(|intent| !intent.is_empty()));
-        let whole = format!("{noise}\n<reasoning>r</reasoning><intent>a &amp; b</intent>");
+        let whole = format!("<reasoning>{}</reasoning><intent>a &amp; b</intent>", noise.replace("</reasoning>", ""));
         let intent = parse(&whole).intent;
         prop_assert_eq!(intent.as_deref(), Some("a & b"));
     }

@@ -108,13 +108,37 @@ pub(super) fn make_private_dir(path: &Path) -> Result<()> {
     builder.create(path).map_err(|e| failed("make", path, &e))
 }
 
+/// Refuses a folder that holds somebody else's files: a store cleans up in its own.
+pub(super) fn check_own(root: &Path) -> Result<()> {
+    if Generation::exists(root) {
+        return Ok(());
+    }
+    let entries = fs::read_dir(root).map_err(|e| failed("read", root, &e))?;
+    let foreign = entries
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .find(|name| name != super::LOCK_FILE && !name.starts_with(POINTER) && number_of(name).is_none());
+    match foreign {
+        None => Ok(()),
+        Some(name) => Err(Error::store(format!(
+            "{} is no store and not empty (it holds {name:?}); name a new or empty folder with --store",
+            root.display()
+        ))),
+    }
+}
+
+/// The number of a generation's folder; six digits, so that nothing else passes for one.
+fn number_of(name: &str) -> Option<u64> {
+    name.strip_prefix(PREFIX).filter(|digits| digits.len() == 6)?.parse().ok()
+}
+
 fn numbered(root: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let entries = fs::read_dir(root).map_err(|e| failed("read", root, &e))?;
     Ok(entries
         .flatten()
         .filter_map(|entry| {
             let name = entry.file_name();
-            Some((name.to_str()?.strip_prefix(PREFIX)?.parse().ok()?, entry.path()))
+            Some((number_of(name.to_str()?)?, entry.path()))
         })
         .collect())
 }

@@ -1,0 +1,155 @@
+//! What a run used and paid, and the bound that it must not pass.
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use super::{Answer, Model, Request};
+use crate::{Error, ErrorKind, Result};
+
+/// The most tokens that a byte of a request can make up to: no text is denser than this.
+const TOKENS_PER_BYTE: f64 = 0.5;
+
+/// A run's account. Shared by all its workers.
+#[derive(Debug)]
+pub struct Ledger {
+    model: Model,
+    max_cost: Option<f64>,
+    totals: Mutex<Totals>,
+}
+
+/// What a run used so far.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Totals {
+    /// Answers, those of the journal included.
+    pub answers: u64,
+    /// Of these, answers that the journal already held.
+    pub from_journal: u64,
+    /// Answers that came through a batch, at half the price.
+    pub from_batch: u64,
+    /// Input at the full price.
+    pub input_tokens: u64,
+    /// Output.
+    pub output_tokens: u64,
+    /// Input written to the cache.
+    pub cache_written: u64,
+    /// Input read from the cache.
+    pub cache_read: u64,
+    /// US$, as far as the prices are known.
+    pub cost: f64,
+    /// US$ if nothing had been cached.
+    pub cost_without_cache: f64,
+    /// Part of the cost that an earlier run of the same journal paid.
+    pub paid_before: f64,
+    /// Of requests that are under way: what they may cost at most.
+    reserved: f64,
+}
+
+impl Totals {
+    /// The share of all input that was read from the cache.
+    #[must_use]
+    #[expect(clippy::cast_precision_loss, reason = "token counts are far below 2^52")]
+    pub fn cache_hit_rate(&self) -> f64 {
+        let all = self.input_tokens + self.cache_written + self.cache_read;
+        if all == 0 { 0.0 } else { self.cache_read as f64 / all as f64 }
+    }
+}
+
+impl Ledger {
+    /// An empty account. Fails when a bound is set for a model without known prices.
+    pub fn new(model: Model, max_cost: Option<f64>) -> Result<Self> {
+        if let Some(bound) = max_cost {
+            if model.price.is_empty() {
+                return Err(Error::configuration(format!(
+                    "--max-cost {bound}: the prices of {} are not known; add them with --models FILE",
+                    model.id
+                )));
+            }
+            if bound.is_nan() || bound < 0.0 {
+                return Err(Error::configuration(format!("--max-cost {bound} is no sum of US$")));
+            }
+        }
+        Ok(Self { model, max_cost, totals: Mutex::new(Totals::default()) })
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Totals> {
+        self.totals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// What was used so far.
+    #[must_use]
+    pub fn totals(&self) -> Totals {
+        *self.lock()
+    }
+
+    /// The model that this account is for.
+    #[must_use]
+    pub fn model(&self) -> &Model {
+        &self.model
+    }
+
+    /// Sets aside what a request may cost at most, or refuses when that would pass the bound.
+    pub(super) fn reserve(&self, request: &Request, bytes: usize, batch: bool) -> Result<Reservation<'_>> {
+        let most = self.most(request, bytes) * if batch { 0.5 } else { 1.0 };
+        let mut totals = self.lock();
+        if let Some(bound) = self.max_cost
+            && totals.cost + totals.reserved + most > bound
+        {
+            return Err(Error::new(
+                ErrorKind::Stopped,
+                format!(
+                    "stopped before --max-cost ${bound}: ${:.6} is spent, and the requests under way and the next one may \
+                     cost ${:.6} more; run the same command with a higher --max-cost to go on",
+                    totals.cost,
+                    totals.reserved + most
+                ),
+            ));
+        }
+        totals.reserved += most;
+        Ok(Reservation { ledger: self, most })
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
+    fn most(&self, request: &Request, bytes: usize) -> f64 {
+        let tokens = bytes as f64 * TOKENS_PER_BYTE;
+        let fits = |limit: u64| tokens <= limit as f64;
+        let price = self.model.price.iter().find(|price| price.up_to_input_tokens.is_none_or(fits));
+        price.map_or(0.0, |price| {
+            (tokens * price.cache_write_5m.max(price.input) + f64::from(request.max_tokens) * price.output) / 1e6
+        })
+    }
+
+    /// Forgets the answers entered so far, for passes that are made again.
+    pub fn reset(&self) {
+        *self.lock() = Totals::default();
+    }
+
+    /// Enters an answer.
+    pub(super) fn enter(&self, answer: &Answer, from_journal: bool) {
+        let cost = self.model.cost_of(answer).unwrap_or(0.0);
+        let usage = &answer.usage;
+        let mut totals = self.lock();
+        totals.answers += 1;
+        totals.from_journal += u64::from(from_journal);
+        totals.from_batch += u64::from(answer.batch);
+        totals.input_tokens = totals.input_tokens.saturating_add(usage.input_tokens);
+        totals.output_tokens = totals.output_tokens.saturating_add(usage.output_tokens);
+        totals.cache_written = totals.cache_written.saturating_add(usage.cache_creation_input_tokens.unwrap_or(0));
+        totals.cache_read = totals.cache_read.saturating_add(usage.cache_read_input_tokens.unwrap_or(0));
+        totals.cost += cost;
+        totals.cost_without_cache += self.model.cost_of(&answer.uncached()).unwrap_or(0.0);
+        if from_journal {
+            totals.paid_before += cost;
+        }
+    }
+}
+
+/// A sum that is set aside until the answer is in.
+pub(super) struct Reservation<'a> {
+    ledger: &'a Ledger,
+    most: f64,
+}
+
+impl Drop for Reservation<'_> {
+    fn drop(&mut self) {
+        self.ledger.lock().reserved -= self.most;
+    }
+}

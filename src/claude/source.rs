@@ -1,0 +1,122 @@
+//! Where answers come from: the journal, then the API; or the journal alone; or, for a batch,
+//! nowhere yet.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use super::{Answer, Client, Journal, Ledger, Request, RequestKey};
+use crate::{Error, ErrorKind, Result};
+
+/// A request that a batch shall answer.
+#[derive(Debug, Clone)]
+pub struct Pending {
+    /// Its name in the journal and in the batch.
+    pub key: RequestKey,
+    /// The request.
+    pub request: Request,
+    /// Its exact body.
+    pub body: Vec<u8>,
+}
+
+enum Beyond {
+    /// What the journal does not hold is asked of the API.
+    Api(Arc<Client>),
+    /// It is an error.
+    Nothing,
+    /// It is collected for a batch, or has failed in one.
+    Batch { pending: Mutex<Vec<Pending>>, failed: HashMap<RequestKey, String> },
+}
+
+/// Answers requests. One source serves one pass over the tickets: it numbers equal requests.
+pub struct AnswerSource {
+    journal: Option<Arc<Journal>>,
+    ledger: Arc<Ledger>,
+    beyond: Beyond,
+    repeats: Mutex<HashMap<RequestKey, u32>>,
+}
+
+impl AnswerSource {
+    fn new(journal: Option<Arc<Journal>>, ledger: Arc<Ledger>, beyond: Beyond) -> Self {
+        Self { journal, ledger, beyond, repeats: Mutex::new(HashMap::new()) }
+    }
+
+    /// From the API, by way of a journal if there is one.
+    #[must_use]
+    pub fn api(client: Arc<Client>, journal: Option<Arc<Journal>>, ledger: Arc<Ledger>) -> Self {
+        Self::new(journal, ledger, Beyond::Api(client))
+    }
+
+    /// From a journal alone; a request that it does not hold is an error.
+    #[must_use]
+    pub fn replay(journal: Arc<Journal>, ledger: Arc<Ledger>) -> Self {
+        Self::new(Some(journal), ledger, Beyond::Nothing)
+    }
+
+    /// From a journal; requests that it does not hold are collected and answered with an
+    /// error of kind [`Stopped`](ErrorKind::Stopped), save those that failed for good.
+    #[must_use]
+    pub fn collecting(journal: Arc<Journal>, ledger: Arc<Ledger>, failed: HashMap<RequestKey, String>) -> Self {
+        Self::new(Some(journal), ledger, Beyond::Batch { pending: Mutex::new(Vec::new()), failed })
+    }
+
+    /// What was collected.
+    #[must_use]
+    pub fn take_pending(&self) -> Vec<Pending> {
+        match &self.beyond {
+            Beyond::Batch { pending, .. } => {
+                std::mem::take(&mut *pending.lock().unwrap_or_else(PoisonError::into_inner))
+            }
+            _ => Vec::new(),
+        }
+    }
+
+    /// The run's account.
+    #[must_use]
+    pub fn ledger(&self) -> &Ledger {
+        &self.ledger
+    }
+
+    /// The answer to a request.
+    pub async fn send(&self, request: &Request) -> Result<Answer> {
+        let body =
+            serde_json::to_vec(request).map_err(|e| Error::internal(format!("the request cannot be written: {e}")))?;
+        let key = self.number(&body);
+        if let Some((answer, before)) = self.journal.as_ref().and_then(|journal| journal.answer(&key)) {
+            self.ledger.enter(&answer, before);
+            return Ok(answer);
+        }
+        match &self.beyond {
+            Beyond::Nothing => Err(Error::bad_input(format!(
+                "the journal {} holds no answer for this request: prompt, model, store or tickets have changed since; \
+                 leave out --replay to ask the API",
+                self.journal.as_ref().map(|journal| journal.path().display().to_string()).unwrap_or_default()
+            ))),
+            Beyond::Batch { failed, .. } if failed.contains_key(&key) => {
+                Err(Error::new(ErrorKind::ApiPermanent, failed[&key].clone()))
+            }
+            Beyond::Batch { pending, .. } => {
+                let mut pending = pending.lock().unwrap_or_else(PoisonError::into_inner);
+                pending.push(Pending { key, request: request.clone(), body });
+                Err(Error::new(ErrorKind::Stopped, "this request waits for its batch"))
+            }
+            Beyond::Api(client) => {
+                let reserved = self.ledger.reserve(request, body.len(), false)?;
+                let answer = client.send(request, &body).await?;
+                if let Some(journal) = &self.journal {
+                    journal.keep(key, &answer)?;
+                }
+                self.ledger.enter(&answer, false);
+                drop(reserved);
+                Ok(answer)
+            }
+        }
+    }
+
+    /// The key of the next request with this body.
+    fn number(&self, body: &[u8]) -> RequestKey {
+        let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
+        let next = repeats.entry(RequestKey::new(body, 0)).or_insert(0);
+        *next += 1;
+        RequestKey::new(body, *next - 1)
+    }
+}
