@@ -61,9 +61,18 @@ struct CommonArgs {
     /// Print one JSON document (classify: one line a ticket)
     #[arg(long, global = true)]
     json: bool,
+    /// Log what happens to stderr; `RUST_LOG` chooses how much
+    #[arg(long, global = true, value_enum, value_name = "FORM")]
+    log: Option<LogForm>,
     /// No progress bars
     #[arg(long, short, global = true)]
     quiet: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum LogForm {
+    Text,
+    Json,
 }
 
 /// How files of tickets are read.
@@ -115,7 +124,7 @@ pub async fn run() -> ExitCode {
         let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
         say(&format!("internal error{place}; please report it"));
     }));
-    init_logging();
+    init_logging(cli.common.log);
     let outcome = match &cli.command {
         Command::Index(args) => index::run(args, &cli.common).await,
         Command::Classify(args) => classify::run(args, &cli.common).await,
@@ -131,11 +140,17 @@ pub async fn run() -> ExitCode {
     }
 }
 
-/// Spans and events go to stderr when `RUST_LOG` asks for them; they never hold texts or keys.
-fn init_logging() {
+/// Spans and events go to stderr when `--log` or `RUST_LOG` asks for them. They hold ids, models,
+/// tokens and times, never texts or keys.
+fn init_logging(form: Option<LogForm>) {
+    let level = if form.is_some() { "ticket_router=info" } else { "off" };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
-        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new("off"));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).try_init();
+        .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
+    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let _ = match form {
+        Some(LogForm::Json) => log.json().with_current_span(true).with_span_list(false).try_init(),
+        _ => log.try_init(),
+    };
 }
 
 /// Prints a line for the user to stderr. That it cannot be written is no reason to fail.

@@ -1,16 +1,32 @@
 //! The integration tests, one program so that the engine is linked once.
 //!
 //! Where a new test goes: what the program does by command in `index`, `classify`, `eval`;
-//! messages about bad input and a bad set-up in `bad_input`; killed runs in `kill`; rendered
+//! messages about bad input and a bad set-up in `bad_input`; the API's
+//! behaviour in `claude_*`, against the double in `raw_double` where it must misbehave; killed runs in `kill`; rendered
 //! prompts and request bodies in `prompts`; the library in `library`; `examples_db` itself
 //! in `data`. Pure stages have their tests beside them in `src`.
 
-#![expect(clippy::unwrap_used, reason = "a failed unwrap is a failed test")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::cast_precision_loss,
+    clippy::float_cmp,
+    clippy::format_collect,
+    clippy::useless_vec,
+    reason = "tests fail loudly, count little and compare what was printed"
+)]
 
 #[path = "suite/bad_input.rs"]
 mod bad_input;
 #[path = "suite/classify.rs"]
 mod classify;
+#[path = "suite/claude_batch.rs"]
+mod claude_batch;
+#[path = "suite/claude_cost.rs"]
+mod claude_cost;
+#[path = "suite/claude_faults.rs"]
+mod claude_faults;
+#[path = "suite/claude_journal.rs"]
+mod claude_journal;
 #[path = "suite/data.rs"]
 mod data;
 #[path = "suite/double.rs"]
@@ -27,3 +43,5 @@ mod kill;
 mod library;
 #[path = "suite/prompts.rs"]
 mod prompts;
+#[path = "suite/raw_double.rs"]
+mod raw_double;

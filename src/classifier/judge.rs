@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::Instant;
 
+use tracing::Instrument as _;
+
 use super::{Classification, Gathered, Latency, Neighbour, milliseconds};
 use crate::Result;
 use crate::decide::decide;
@@ -42,6 +44,29 @@ impl Judge {
 
     /// Classifies a gathered ticket.
     pub async fn judge(&self, gathered: &Gathered) -> Result<Classification> {
+        let span = tracing::info_span!("ticket", id = gathered.ticket.id, labeler = self.labeler.name());
+        let answer = self.judge_inside(gathered).instrument(span.clone()).await;
+        span.in_scope(|| match &answer {
+            Ok(answer) => tracing::info!(
+                decision = ?answer.decision,
+                model = answer.model,
+                requests = answer.usage.requests,
+                input_tokens = answer.usage.input_tokens,
+                output_tokens = answer.usage.output_tokens,
+                cache_read_input_tokens = answer.usage.cache_read_input_tokens,
+                cost_usd = answer.cost_usd,
+                embed_ms = answer.latency_ms.embed,
+                retrieve_ms = answer.latency_ms.retrieve,
+                label_ms = answer.latency_ms.label,
+                request_id = answer.request_id,
+                "classified"
+            ),
+            Err(e) => tracing::warn!(kind = ?e.kind(), status = e.status(), request_id = e.request_id(), "failed"),
+        });
+        answer
+    }
+
+    async fn judge_inside(&self, gathered: &Gathered) -> Result<Classification> {
         let begun = Instant::now();
         let evidence = self.evidence(gathered);
         let label = self.labeler.label(&evidence).await?;

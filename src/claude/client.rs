@@ -106,6 +106,13 @@ impl Client {
             });
             let failure = match parsed {
                 Ok(answer) => {
+                    tracing::info!(
+                        model = request.model,
+                        retries = tries.failures + tries.push_backs,
+                        request_id = answer.request_id,
+                        stop_reason = answer.stop_reason,
+                        "answered"
+                    );
                     permit.succeeded();
                     self.successes.fetch_add(1, Ordering::Relaxed);
                     return Ok(answer);
@@ -209,7 +216,7 @@ impl<'a> Tries<'a> {
             );
         }
         self.client.retried.fetch_add(1, Ordering::Relaxed);
-        tracing::debug!(
+        tracing::info!(
             status = failure.status.map(|status| status.as_u16()),
             request_id = failure.error.request_id(),
             wait_ms = u64::try_from(wait.as_millis()).unwrap_or(u64::MAX),

@@ -98,7 +98,7 @@ mod tests {
         assert!(near(estimate.direct_usd, 12_000.0 * 0.1 / 1e6 + answers));
         let cached = (1_000.0 * 0.125 + 9_000.0 * 0.01 + 2_000.0 * 0.1) / 1e6 + answers;
         assert!(near(estimate.cached_usd, cached));
-        assert!(near(estimate.batch_usd, (12_000.0 * 0.1 / 1e6 + answers) / 2.0));
+        assert!(near(estimate.batch_usd, 0.5 * (12_000.0 * 0.1 / 1e6 + answers)));
     }
 
     #[test]
