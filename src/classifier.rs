@@ -1,6 +1,8 @@
 //! Where the stages meet: embed, retrieve, label, decide.
 
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use futures::stream::{self, Stream, StreamExt as _};
@@ -24,6 +26,9 @@ pub use retriever::{Embedded, Gathered, Retriever};
 pub const DEFAULT_K: usize = 5;
 /// How many tickets are under way at once unless told otherwise.
 pub const DEFAULT_CONCURRENCY: usize = 8;
+/// Answers come in order, so one slow ticket would hold up all behind it: so many times the
+/// concurrency may be started. How many requests are under way is the client's to bound.
+pub(crate) const WINDOW: usize = 4;
 /// How many tickets of a stream are embedded together.
 const EMBED_AHEAD: usize = 64;
 
@@ -128,8 +133,8 @@ pub(crate) fn milliseconds(duration: Duration) -> f64 {
 /// # }
 /// ```
 pub struct Classifier {
-    retriever: Retriever,
-    judge: Judge,
+    retriever: Arc<Retriever>,
+    judge: Arc<Judge>,
     concurrency: usize,
 }
 
@@ -225,7 +230,11 @@ impl ClassifierBuilder {
             (false, Some(fixed)) => Examples::Static(retriever.embed_examples(fixed).await?),
         };
         let judge = Judge::new(labeler, examples, self.k.unwrap_or(DEFAULT_K), self.min_confidence);
-        Ok(Classifier { retriever, judge, concurrency: self.concurrency.unwrap_or(DEFAULT_CONCURRENCY).max(1) })
+        Ok(Classifier {
+            retriever: Arc::new(retriever),
+            judge: Arc::new(judge),
+            concurrency: self.concurrency.unwrap_or(DEFAULT_CONCURRENCY).max(1),
+        })
     }
 }
 
@@ -239,7 +248,7 @@ impl Classifier {
     /// Puts another labeler in the place of the one it was built with; the confidence asked
     /// for stays.
     pub fn set_labeler(&mut self, labeler: Arc<dyn Labeler>) {
-        self.judge.set_labeler(labeler);
+        self.judge = Arc::new(self.judge.with_labeler(labeler));
     }
 
     /// The intents that answers are chosen from.
@@ -256,23 +265,55 @@ impl Classifier {
 
     /// Classifies many tickets with bounded concurrency. The answers come in the order of
     /// the tickets; one that fails does not stop the rest.
-    pub fn classify_all(&self, tickets: &[Ticket]) -> impl Stream<Item = Result<Classification>> + '_ {
+    ///
+    /// Each ticket has a task of its own, so all processors are used; dropping the stream
+    /// stops them. Must be called inside a tokio runtime.
+    pub fn classify_all(&self, tickets: &[Ticket]) -> impl Stream<Item = Result<Classification>> + 'static {
+        let (retriever, judge) = (Arc::clone(&self.retriever), Arc::clone(&self.judge));
         let chunks: Vec<Vec<Ticket>> = tickets.chunks(EMBED_AHEAD).map(<[Ticket]>::to_vec).collect();
         stream::iter(chunks)
-            // The next chunk is embedded while the tickets of this one wait for the model.
-            .map(|chunk| self.retriever.embed(chunk))
+            // The next chunk is prepared while the tickets of this one wait for the model.
+            .map(move |chunk| {
+                let retriever = Arc::clone(&retriever);
+                async move { retriever.gather_all(chunk).await }
+            })
             .buffered(2)
             .flat_map(stream::iter)
-            .map(move |embedded| async move {
-                let gathered = self.retriever.search(embedded?, Vec::new()).await?;
-                self.judge.judge(&gathered).await
+            .map(move |gathered| {
+                let judge = Arc::clone(&judge);
+                OwnTask::spawn(async move { judge.judge(&gathered?).await })
             })
-            .buffered(self.concurrency)
+            .buffered(self.concurrency * WINDOW)
     }
 
     /// The request that would be sent for a ticket, `None` if the labeler sends none.
     pub async fn preview(&self, ticket: &Ticket) -> Result<Option<serde_json::Value>> {
         let gathered = self.retriever.gather(ticket.clone()).await?;
         self.judge.preview(&gathered)
+    }
+}
+
+/// A task that ends with its handle.
+struct OwnTask<T>(tokio::task::JoinHandle<Result<T>>);
+
+impl<T: Send + 'static> OwnTask<T> {
+    fn spawn(work: impl Future<Output = Result<T>> + Send + 'static) -> Self {
+        Self(tokio::spawn(work))
+    }
+}
+
+impl<T> Future for OwnTask<T> {
+    type Output = Result<T>;
+
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        Pin::new(&mut self.0)
+            .poll(context)
+            .map(|joined| joined.unwrap_or_else(|e| Err(Error::internal(format!("a ticket's task stopped: {e}")))))
+    }
+}
+
+impl<T> Drop for OwnTask<T> {
+    fn drop(&mut self) {
+        self.0.abort();
     }
 }

@@ -137,7 +137,7 @@ pub async fn evaluate(
         .flat_map(stream::iter)
         .zip(stream::iter(excluded))
         .map(|(embedded, exclude)| async { answer_all(retriever, judges, embedded, exclude).await })
-        .buffered(options.concurrency.max(1));
+        .buffered(options.concurrency.max(1) * crate::classifier::WINDOW);
     while let Some(of_ticket) = stream.next().await {
         for (arm, answer) in answers.iter_mut().zip(of_ticket) {
             // What is wrong with the set-up is no property of a ticket.

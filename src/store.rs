@@ -89,7 +89,8 @@ pub struct Query {
     pub filter: Filter,
     /// Examples that must not be found, such as the ticket itself.
     pub exclude: Vec<Uuid>,
-    /// Whether the dense vectors of the hits come along.
+    /// Whether all hits bring their dense vectors; those found by words always do, so that their
+    /// cosine similarity can be told.
     pub with_vectors: bool,
 }
 

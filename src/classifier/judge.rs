@@ -13,6 +13,7 @@ use crate::retrieve::{Candidate, Evidence, rank_fixed};
 use crate::store::Example;
 
 /// Which examples the labeler sees.
+#[derive(Clone)]
 pub enum Examples {
     /// The k nearest of the store.
     Retrieved,
@@ -38,8 +39,8 @@ impl Judge {
         Self { labeler, examples, k, min_confidence }
     }
 
-    pub(super) fn set_labeler(&mut self, labeler: Arc<dyn Labeler>) {
-        self.labeler = labeler;
+    pub(super) fn with_labeler(&self, labeler: Arc<dyn Labeler>) -> Self {
+        Self { labeler, examples: self.examples.clone(), ..*self }
     }
 
     /// Classifies a gathered ticket.

@@ -100,6 +100,19 @@ impl Retriever {
         self.search(embedded, Vec::new()).await
     }
 
+    /// Embeds tickets together and searches for one after the other, so that the work is
+    /// spread over the time in which earlier tickets wait for their answers.
+    pub async fn gather_all(&self, tickets: Vec<Ticket>) -> Vec<Result<Gathered>> {
+        let mut gathered = Vec::with_capacity(tickets.len());
+        for embedded in self.embed(tickets).await {
+            gathered.push(match embedded {
+                Ok(embedded) => self.search(embedded, Vec::new()).await,
+                Err(e) => Err(e),
+            });
+        }
+        gathered
+    }
+
     /// Embeds tickets together. A failure is every ticket's own.
     pub async fn embed(&self, tickets: Vec<Ticket>) -> Vec<Result<Embedded>> {
         // Chunks take turns, so that the time of one does not hold its wait for another.
@@ -132,7 +145,7 @@ impl Retriever {
             limit: CANDIDATES,
             filter: self.filter.clone(),
             exclude,
-            with_vectors: true,
+            with_vectors: false,
         };
         let mut candidates = fuse(self.store.query(query).await?, &vector);
         // A taxonomy that came later may know fewer intents, or know them by other names; what

@@ -22,7 +22,7 @@ const VERSION: u32 = 1;
 
 /// The name of a request in a journal: its hash and its repeat number. It also serves as
 /// the `custom_id` of a batch, so it has at most 64 letters, digits and hyphens.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct RequestKey(String);
 
 impl RequestKey {

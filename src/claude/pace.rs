@@ -120,23 +120,24 @@ impl Pace {
     /// Waits until a request of about this size may go.
     pub(super) async fn admit(&self, input_tokens: u64, output_tokens: u64) -> Permit<'_> {
         loop {
-            let changed = self.changed.notified();
-            tokio::pin!(changed);
-            changed.as_mut().enable();
             let ready = {
                 let mut state = self.state();
                 let now = Instant::now();
                 match state.ready(input_tokens, output_tokens, now) {
                     Some(ready) if ready <= now => {
                         state.take(&self.limits, input_tokens, output_tokens, now);
+                        drop(state);
+                        // There may be room for another: one wakes the next, so that an
+                        // answer does not wake everybody.
+                        self.changed.notify_one();
                         return Permit { pace: self, started: now, input_tokens, output_tokens };
                     }
                     ready => ready,
                 }
             };
             match ready {
-                Some(ready) => tokio::select! { () = changed => {}, () = sleep_until(ready) => {} },
-                None => changed.await,
+                Some(ready) => tokio::select! { () = self.changed.notified() => {}, () = sleep_until(ready) => {} },
+                None => self.changed.notified().await,
             }
         }
     }
@@ -181,8 +182,6 @@ impl Permit<'_> {
         state.requests.learn(headers, "requests", others, now);
         state.input_tokens.learn(headers, "input-tokens", others * self.input_tokens, now);
         state.output_tokens.learn(headers, "output-tokens", others * self.output_tokens, now);
-        drop(state);
-        self.pace.changed.notify_waiters();
     }
 
     /// The request succeeded: a little more may be under way.
@@ -191,8 +190,6 @@ impl Permit<'_> {
         state.warm = true;
         let most = f64::from(u32::try_from(self.pace.limits.concurrency.max(1)).unwrap_or(u32::MAX));
         state.width = (state.width + 1.0 / state.width).min(most);
-        drop(state);
-        self.pace.changed.notify_waiters();
     }
 
     /// The API is overloaded or the limit is reached: fewer at once, and none before `wait`.
@@ -213,7 +210,7 @@ impl Drop for Permit<'_> {
         let mut state = self.pace.state();
         state.in_flight = state.in_flight.saturating_sub(1);
         drop(state);
-        self.pace.changed.notify_waiters();
+        self.pace.changed.notify_one();
     }
 }
 

@@ -15,10 +15,12 @@ use uuid::Uuid;
 use super::{Example, ExampleStore, Hits, Point, Query, Rebuild, StoredExample};
 use crate::{Error, Result};
 
+mod cache;
 mod convert;
 mod generation;
 mod shard;
 
+use cache::Cache;
 use generation::Generation;
 
 /// How long another process may keep the store before opening it fails.
@@ -38,6 +40,7 @@ pub struct EdgeStore {
 pub(super) struct Serving {
     generation: Generation,
     shard: Shard,
+    cache: Cache,
 }
 
 /// The engine, which flushes when it is dropped and panics when that fails. All writes are
@@ -103,7 +106,8 @@ impl EdgeStore {
             };
             let shard = shard::load(&generation)?;
             let dimension = shard::dimension(&shard);
-            let serving = Arc::new(RwLock::new(Serving { generation, shard: Shard::new(shard) }));
+            let serving =
+                Arc::new(RwLock::new(Serving { generation, shard: Shard::new(shard), cache: Cache::default() }));
             Ok(Self { root, dimension, serving, _lock: lock })
         })
         .await
@@ -120,7 +124,9 @@ impl EdgeStore {
         let serving = Arc::clone(&self.serving);
         off_thread(move || {
             let serving = serving.write().map_err(|_| poisoned())?;
-            work(&serving.shard)?;
+            let outcome = work(&serving.shard);
+            serving.cache.clear();
+            outcome?;
             serving.shard.flush();
             Ok(())
         })
@@ -131,7 +137,7 @@ impl EdgeStore {
 #[async_trait]
 impl ExampleStore for EdgeStore {
     async fn query(&self, query: Query) -> Result<Hits> {
-        self.read(move |serving| shard::query(&serving.shard, query)).await
+        self.read(move |serving| shard::query(&serving.shard, &serving.cache, query)).await
     }
 
     async fn upsert(&self, points: Vec<Point>) -> Result<()> {
@@ -181,8 +187,11 @@ impl ExampleStore for EdgeStore {
             serving.read().map_err(|_| poisoned())?.generation.remove_others(&root)?;
             let generation = Generation::create(&root)?;
             let shard = shard::create(&generation, dimension)?;
-            Ok(Box::new(EdgeRebuild { root, serving, next: Some(Serving { generation, shard: Shard::new(shard) }) })
-                as Box<dyn Rebuild>)
+            Ok(Box::new(EdgeRebuild {
+                root,
+                serving,
+                next: Some(Serving { generation, shard: Shard::new(shard), cache: Cache::default() }),
+            }) as Box<dyn Rebuild>)
         })
         .await
     }

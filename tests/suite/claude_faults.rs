@@ -21,12 +21,12 @@ async fn a_storm_of_429_and_529_with_64_workers_loses_no_ticket_and_hammers_nobo
     // Each ticket is refused with a chance of one in three at its first two tries.
     let tries = Mutex::new(std::collections::HashMap::<u64, u64>::new());
     let double = RawDouble::start(move |asked, number| {
-        let mut counts = tries.lock().unwrap();
-        let tried = counts.entry(asked.ticket().unwrap()).or_default();
-        *tried += 1;
+        let mut seen = tries.lock().unwrap();
+        let times = seen.entry(asked.ticket().unwrap()).or_default();
+        *times += 1;
         match number % 6 {
-            1 if *tried < 3 => Reply::error(429, "rate_limit_error").header("retry-after-ms", "60"),
-            4 if *tried < 3 => Reply::error(529, "overloaded_error").header("retry-after-ms", "40"),
+            1 if *times < 3 => Reply::error(429, "rate_limit_error").header("retry-after-ms", "60"),
+            4 if *times < 3 => Reply::error(529, "overloaded_error").header("retry-after-ms", "40"),
             _ => Reply::intent("order_status").after(Duration::from_millis(15)),
         }
     })

@@ -186,7 +186,7 @@ async fn read(stream: &mut TcpStream) -> Option<Asked> {
         if let Some(end) = bytes.windows(4).position(|window| window == b"\r\n\r\n") {
             break end + 4;
         }
-        let mut piece = [0; 16_384];
+        let mut piece = [0; 8_192];
         match stream.read(&mut piece).await {
             Ok(0) | Err(_) => return None,
             Ok(n) => bytes.extend_from_slice(&piece[..n]),
@@ -198,7 +198,7 @@ async fn read(stream: &mut TcpStream) -> Option<Asked> {
         .find_map(|line| line.to_lowercase().strip_prefix("content-length:").map(|value| value.trim().parse().unwrap()))
         .unwrap_or(0);
     while bytes.len() < end + length {
-        let mut piece = [0; 16_384];
+        let mut piece = [0; 8_192];
         match stream.read(&mut piece).await {
             Ok(0) | Err(_) => return None,
             Ok(n) => bytes.extend_from_slice(&piece[..n]),

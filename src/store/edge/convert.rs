@@ -47,25 +47,24 @@ pub(super) fn key(id: PointId) -> Result<Uuid> {
     }
 }
 
-/// An example and, where it came along, its dense vector.
-pub(super) fn example(
-    id: PointId,
-    payload: Option<Payload>,
-    vectors: Option<VectorStructInternal>,
-) -> Result<(Example, Option<Vec<f32>>)> {
+pub(super) fn example(id: PointId, payload: Option<Payload>) -> Result<Example> {
     let fields = payload.map(|payload| payload.0).unwrap_or_default();
     let mut example: Example = serde_json::from_value(Value::Object(fields.into_iter().collect()))
         .map_err(|e| Error::store(format!("the point {id} is not an example: {e}; index again into a new --store")))?;
     example.key = key(id)?;
-    let dense = match vectors {
-        Some(VectorStructInternal::Named(mut named)) => match named.remove(DENSE) {
-            Some(VectorInternal::Dense(vector)) => Some(vector),
+    Ok(example)
+}
+
+/// The dense vector among those that came along.
+pub(super) fn dense(vectors: Option<VectorStructInternal>) -> Option<Vec<f32>> {
+    match vectors? {
+        VectorStructInternal::Named(mut named) => match named.remove(DENSE)? {
+            VectorInternal::Dense(vector) => Some(vector),
             _ => None,
         },
-        Some(VectorStructInternal::Single(vector)) => Some(vector),
-        _ => None,
-    };
-    Ok((example, dense))
+        VectorStructInternal::Single(vector) => Some(vector),
+        VectorStructInternal::MultiDense(_) => None,
+    }
 }
 
 pub(super) fn filter(filter: &seam::Filter) -> Result<Filter> {

@@ -1,6 +1,6 @@
 //! The operations of the embedded engine, in this crate's shapes.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use qdrant_edge::{
@@ -13,6 +13,7 @@ use qdrant_edge::{
 use uuid::Uuid;
 
 use super::super::{Example, Hit, Hits, Point, Query, StoredExample};
+use super::cache::Cache;
 use super::convert;
 use super::generation::Generation;
 use crate::{Error, Result};
@@ -26,6 +27,9 @@ const TIME_FIELD: &str = "created_at";
 
 /// Beam width of the graph search; wide, because a missed neighbour is a missed example.
 const SEARCH_BEAM: usize = 256;
+
+/// Key, score, and the dense vector where it was asked for.
+type Found = (Uuid, f32, Option<Vec<f32>>);
 
 pub(super) fn create(generation: &Generation, dimension: usize) -> Result<EdgeShard> {
     let config = EdgeConfig::builder()
@@ -84,14 +88,14 @@ pub(super) fn optimize(shard: &EdgeShard) -> Result<()> {
     shard.optimize().map(|_| ()).map_err(|e| failed(&e))
 }
 
-pub(super) fn query(shard: &EdgeShard, query: Query) -> Result<Hits> {
+pub(super) fn query(shard: &EdgeShard, cache: &Cache, query: Query) -> Result<Hits> {
     let mut filter = convert::filter(&query.filter)?;
     if !query.exclude.is_empty() {
         let ids: HashSet<PointId> = query.exclude.into_iter().map(PointId::Uuid).collect();
         filter.must_not = Some(vec![Condition::HasId(HasIdCondition::from_iter(ids))]);
     }
     let filter = (filter != Filter::default()).then_some(filter);
-    let search = |name: &str, vector: VectorInternal| -> Result<Vec<Hit>> {
+    let search = |name: &str, vector: VectorInternal, with_vectors: bool| -> Result<Vec<Found>> {
         shard
             .search(SearchRequest {
                 query: QueryEnum::Nearest(NamedQuery::new(vector, name)),
@@ -99,26 +103,52 @@ pub(super) fn query(shard: &EdgeShard, query: Query) -> Result<Hits> {
                 params: Some(SearchParams { hnsw_ef: Some(SEARCH_BEAM), ..SearchParams::default() }),
                 limit: query.limit,
                 offset: 0,
-                with_payload: Some(WithPayloadInterface::Bool(true)),
-                with_vector: Some(dense_vector(query.with_vectors)),
+                with_payload: None,
+                with_vector: Some(dense_vector(with_vectors)),
                 score_threshold: None,
             })
             .map_err(|e| failed(&e))?
             .into_iter()
-            .map(|point| {
-                let (example, dense) = convert::example(point.id, point.payload, point.vector)?;
-                Ok(Hit { example: Arc::new(example), score: point.score, dense })
-            })
+            .map(|point| Ok((convert::key(point.id)?, point.score, convert::dense(point.vector))))
             .collect()
     };
-    let dense = search(DENSE, VectorInternal::Dense(query.dense))?;
+    let dense = search(DENSE, VectorInternal::Dense(query.dense), query.with_vectors)?;
     // A text without a single word (an emoji, say) has an empty vector, which finds nothing.
     let sparse = if query.sparse.indices.is_empty() {
         Vec::new()
     } else {
-        search(SPARSE, VectorInternal::Sparse(convert::sparse(query.sparse)?))?
+        search(SPARSE, VectorInternal::Sparse(convert::sparse(query.sparse)?), true)?
     };
-    Ok(Hits { dense, sparse })
+    let examples = examples(shard, cache, dense.iter().chain(&sparse).map(|(key, ..)| *key))?;
+    // One that was removed between the search and the reading is no hit.
+    let hit = |(key, score, dense): Found| Some(Hit { example: Arc::clone(examples.get(&key)?), score, dense });
+    Ok(Hits {
+        dense: dense.into_iter().filter_map(hit).collect(),
+        sparse: sparse.into_iter().filter_map(hit).collect(),
+    })
+}
+
+/// The examples of these keys, read from the engine where they are not known yet.
+fn examples(
+    shard: &EdgeShard,
+    cache: &Cache,
+    keys: impl Iterator<Item = Uuid> + Clone,
+) -> Result<HashMap<Uuid, Arc<Example>>> {
+    let mut known = cache.get(keys.clone());
+    let missing: Vec<PointId> = keys.filter(|key| !known.contains_key(key)).map(PointId::Uuid).collect();
+    if missing.is_empty() {
+        return Ok(known);
+    }
+    let records = shard
+        .retrieve(&missing, Some(WithPayloadInterface::Bool(true)), Some(WithVector::Bool(false)))
+        .map_err(|e| failed(&e))?;
+    let read = records
+        .into_iter()
+        .map(|record| Ok(Arc::new(convert::example(record.id, record.payload)?)))
+        .collect::<Result<Vec<_>>>()?;
+    cache.insert(read.iter().cloned());
+    known.extend(read.into_iter().map(|example| (example.key, example)));
+    Ok(known)
 }
 
 pub(super) fn scroll(
@@ -140,8 +170,10 @@ pub(super) fn scroll(
     let page = records
         .into_iter()
         .map(|record| {
-            let (example, dense) = convert::example(record.id, record.payload, record.vector)?;
-            Ok(StoredExample { example, dense })
+            Ok(StoredExample {
+                example: convert::example(record.id, record.payload)?,
+                dense: convert::dense(record.vector),
+            })
         })
         .collect::<Result<_>>()?;
     Ok((page, next.map(convert::key).transpose()?))
