@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::input::{Format, InputOptions};
 
@@ -20,10 +21,15 @@ mod progress;
 mod summary;
 mod wiring;
 
+const AFTER_HELP: &str = "\
+Environment: ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, ANTHROPIC_BASE_URL, HTTPS_PROXY; \
+TICKET_ROUTER_STORE, _MODEL_DIR, _EMBEDDER, _LABELER, _MODEL, _MODELS, _PROMPTS, _CA_FILE, _K, _MIN_CONFIDENCE, _CONCURRENCY.
+Exit codes: 0 success; 1 a failure, some tickets failed, or a missed --fail-under; 2 a wrong command line.";
+
 /// Classifies and routes support tickets with Claude and few-shot examples retrieved from
 /// Qdrant.
 #[derive(Debug, Parser)]
-#[command(name = "ticket-router", version, max_term_width = 100)]
+#[command(name = "ticket-router", version, max_term_width = 100, after_help = AFTER_HELP)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -146,7 +152,9 @@ fn init_logging(form: Option<LogForm>) {
     let level = if form.is_some() { "ticket_router=info" } else { "off" };
     let filter = tracing_subscriber::EnvFilter::try_from_default_env()
         .unwrap_or_else(|_| tracing_subscriber::EnvFilter::new(level));
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    // A span is one stage of one ticket; its end says how long it took.
+    let log =
+        tracing_subscriber::fmt().with_env_filter(filter).with_span_events(FmtSpan::CLOSE).with_writer(std::io::stderr);
     let _ = match form {
         Some(LogForm::Json) => log.json().with_current_span(true).with_span_list(false).try_init(),
         _ => log.try_init(),

@@ -114,6 +114,7 @@ impl Retriever {
     }
 
     /// Embeds tickets together. A failure is every ticket's own.
+    #[tracing::instrument(skip_all, fields(tickets = tickets.len()))]
     pub async fn embed(&self, tickets: Vec<Ticket>) -> Vec<Result<Embedded>> {
         // Chunks take turns, so that the time of one does not hold its wait for another.
         // Single tickets do not: the embedder gathers them.
@@ -136,6 +137,7 @@ impl Retriever {
     }
 
     /// Finds the examples most like a ticket, save the excluded ones.
+    #[tracing::instrument(skip_all, fields(id = embedded.ticket.id))]
     pub async fn search(&self, embedded: Embedded, exclude: Vec<Uuid>) -> Result<Gathered> {
         let Embedded { ticket, vector, notes, time } = embedded;
         let begun = Instant::now();

@@ -87,6 +87,7 @@ impl Client {
     }
 
     /// Sends a request, at the common pace and again where that may help.
+    #[tracing::instrument(name = "request", skip_all, fields(model = request.model))]
     pub(super) async fn send(&self, request: &Request, body: &[u8]) -> Result<Answer> {
         // Rough on purpose: the pace needs an order of magnitude before the API has counted.
         let (input_tokens, output_tokens) = (body.len() as u64 / 4, u64::from(request.max_tokens) / 4);

@@ -32,8 +32,6 @@ pub(super) struct ClassifyArgs {
     /// the same command goes on from it after a kill
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
-    #[command(flatten)]
-    labeler: LabelerArgs,
     /// Which examples the labeler sees
     #[arg(long, value_enum, default_value = "retrieved")]
     examples: ExamplesArg,
@@ -53,9 +51,12 @@ pub(super) struct ClassifyArgs {
     #[arg(long, requires = "output", conflicts_with_all = ["dry_run", "estimate"])]
     batch: bool,
     #[command(flatten)]
-    batch_settings: batch::BatchArgs,
-    #[command(flatten)]
     columns: InputArgs,
+    // These two come under a heading of their own in --help, so they come last.
+    #[command(flatten)]
+    labeler: LabelerArgs,
+    #[command(flatten)]
+    batch_settings: batch::BatchArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -55,7 +55,7 @@ pub(super) struct ClaudeArgs {
     /// Start over: forget the answers in the journal of this output
     #[arg(long)]
     fresh: bool,
-    /// Write every answer to this journal as well
+    /// Keep the journal of the answers here and not beside the output
     #[arg(long, value_name = "FILE", conflicts_with = "replay")]
     record: Option<PathBuf>,
     /// Answer from this journal alone; a request that it does not hold fails. Needs no key

@@ -37,9 +37,10 @@ pub(super) struct EvalArgs {
     #[arg(long, value_name = "ARM=SHARE", value_parser = parse_bar)]
     fail_under: Vec<Bar>,
     #[command(flatten)]
-    labeler: LabelerArgs,
-    #[command(flatten)]
     columns: InputArgs,
+    // Comes under a heading of its own in --help, so it comes last.
+    #[command(flatten)]
+    labeler: LabelerArgs,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

@@ -173,6 +173,11 @@ async fn keys_and_addresses_that_do_not_work() {
     unreachable("http://127.0.0.1:9", Some(("ANTHROPIC_AUTH_TOKEN", "t")))
         .fails_with(&["both ANTHROPIC_API_KEY and ANTHROPIC_AUTH_TOKEN"]);
 
+    let mut command = bench.command(&["classify", "hello", "--ca-file", "ca.pem"]);
+    bench.write("ca.pem", "no certificate");
+    Outcome::of(command.env("ANTHROPIC_API_KEY", "k").output().unwrap())
+        .fails_with(&["CA file ca.pem", "no certificate in PEM form"]);
+
     let garbage = Double::answering(wiremock::ResponseTemplate::new(200).set_body_string("<html>welcome</html>")).await;
     let outcome = garbage.run(&bench, &["classify", "hello", "--json"]);
     assert!(outcome.json_lines()[0]["error"].as_str().unwrap().contains("not the API's JSON"));

@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use serde_json::{Value, json};
 
-use crate::fixture::{Bench, small_tickets};
+use crate::fixture::Bench;
 use crate::raw_double::{Asked, RawDouble, Reply, answer, numbered_tickets};
 
 /// Batches as the API keeps them.
@@ -88,9 +88,7 @@ fn object(id: &str, status: &str, batches: &Batches) -> Value {
 }
 
 fn small_store(tickets: usize) -> Bench {
-    let bench = Bench::empty();
-    bench.write("examples.jsonl", small_tickets(30));
-    bench.run(&["index", "examples.jsonl"]).ok();
+    let bench = Bench::with_small_store();
     bench.write("in.jsonl", numbered_tickets(tickets));
     bench
 }

@@ -1,19 +1,12 @@
 //! What a run costs: said before and after, and bounded.
 
 use crate::double::{Double, message};
-use crate::fixture::{Bench, Outcome, examples, small_tickets};
+use crate::fixture::{Bench, Outcome, examples};
 use crate::raw_double::{RawDouble, Reply, numbered_tickets};
-
-fn small_store() -> Bench {
-    let bench = Bench::empty();
-    bench.write("examples.jsonl", small_tickets(30));
-    bench.run(&["index", "examples.jsonl"]).ok();
-    bench
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn the_account_at_the_end_adds_up() {
-    let bench = small_store();
+    let bench = Bench::with_small_store();
     bench.write("in.jsonl", numbered_tickets(10));
     let double = RawDouble::start(|_, _| Reply::intent("order_status")).await;
     let outcome = double.run(&bench, &["classify", "--input", "in.jsonl", "--json"]).ok();
@@ -32,7 +25,7 @@ async fn the_account_at_the_end_adds_up() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn max_cost_stops_before_it_is_passed_and_the_run_can_go_on() {
-    let bench = small_store();
+    let bench = Bench::with_small_store();
     bench.write("in.jsonl", numbered_tickets(200));
     let double = RawDouble::start(|_, _| Reply::intent("order_status")).await;
     let run = |bound: &str| {
@@ -53,7 +46,7 @@ async fn max_cost_stops_before_it_is_passed_and_the_run_can_go_on() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_unknown_model_works_and_says_that_its_cost_is_unknown_and_a_users_table_tells_it() {
-    let bench = small_store();
+    let bench = Bench::with_small_store();
     let double = RawDouble::start(|_, _| Reply::intent("order_status")).await;
     let args = ["classify", "ticket no 1 x", "--json", "--model", "claude-next-9"];
     let outcome = double.run(&bench, &args).ok();
@@ -73,7 +66,7 @@ async fn an_unknown_model_works_and_says_that_its_cost_is_unknown_and_a_users_ta
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_prefix_that_is_too_short_to_be_cached_is_said_once() {
-    let bench = small_store();
+    let bench = Bench::with_small_store();
     bench.write("in.jsonl", numbered_tickets(3));
     let body = serde_json::json!({"stop_reason": "end_turn", "content": [{"type": "text", "text": "<intent>order_status</intent>"}],
         "usage": {"input_tokens": 10, "output_tokens": 5}});
@@ -111,7 +104,7 @@ async fn an_estimate_sends_no_ticket_and_counts_tokens_where_it_can() {
 /// An answer that was cut off is asked for once more with more room; both are paid for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_off_answer_gets_more_room_once() {
-    let bench = small_store();
+    let bench = Bench::with_small_store();
     let cut = message("<reasoning>It is about a par", "max_tokens");
     let whole = message("<reasoning>A parcel.</reasoning><intent>order_status</intent>", "end_turn");
     let double = Double::answering(crate::double::InTurn::new(vec![cut, whole])).await;

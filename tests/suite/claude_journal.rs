@@ -4,26 +4,22 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use crate::double::KEY;
-use crate::fixture::{Bench, Outcome, small_tickets, without_times};
+use crate::fixture::{Bench, Outcome, without_times};
 use crate::raw_double::{RawDouble, Reply, numbered_tickets};
-
-fn small_store() -> Bench {
-    let bench = Bench::empty();
-    bench.write("examples.jsonl", small_tickets(30));
-    bench.run(&["index", "examples.jsonl"]).ok();
-    bench
-}
 
 const RUN: [&str; 6] = ["classify", "--input", "in.jsonl", "--output", "out.jsonl", "--json"];
 
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_in_the_middle_of_500_tickets_it_goes_on_and_asks_nothing_twice() {
-    let bench = small_store();
+    let bench = Bench::with_small_store();
     bench.write("in.jsonl", numbered_tickets(500));
     let double = RawDouble::start(|_, _| Reply::intent("order_status").after(Duration::from_millis(25))).await;
-    for pause in [900, 1300, 1600] {
+    for asked in [100, 220, 350] {
         let mut child = double.command(&bench, &RUN).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        tokio::time::sleep(Duration::from_millis(pause)).await;
+        while double.log().len() < asked {
+            assert!(child.try_wait().unwrap().is_none(), "the run ended before it could be killed");
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
         child.kill().unwrap();
         child.wait().unwrap();
     }
@@ -52,13 +48,15 @@ async fn killed_in_the_middle_of_500_tickets_it_goes_on_and_asks_nothing_twice()
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_journal_holds_no_key_is_its_owners_alone_and_belongs_to_one_run_at_a_time() {
-    let bench = small_store();
+    let bench = Bench::with_small_store();
     bench.write("in.jsonl", numbered_tickets(30));
-    let double = RawDouble::start(|_, _| Reply::intent("order_status").after(Duration::from_millis(150))).await;
-    let first = double.command(&bench, &RUN).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    tokio::time::sleep(Duration::from_millis(700)).await;
+    let double = RawDouble::start(|_, _| Reply::intent("order_status").after(Duration::from_millis(500))).await;
     // Another store, so that the journal is what both runs want.
     crate::fixture::copy_dir(&bench.store(), &bench.dir.path().join("copy"));
+    let first = double.command(&bench, &RUN).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+    while double.log().is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     double
         .run(&bench, &[&RUN[..], &["--store", "copy"]].concat())
         .fails_with(&["out.jsonl.journal is in use by another run"]);
@@ -76,7 +74,7 @@ async fn a_journal_holds_no_key_is_its_owners_alone_and_belongs_to_one_run_at_a_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn equal_tickets_are_two_requests_and_a_recorded_run_replays_without_a_key() {
-    let bench = small_store();
+    let bench = Bench::with_small_store();
     bench.write("in.jsonl", numbered_tickets(3) + &numbered_tickets(3));
     let double = RawDouble::start(|_, _| Reply::intent("order_status")).await;
     let recorded = double.run(&bench, &["classify", "--input", "in.jsonl", "--json", "--record", "r.journal"]).ok();
@@ -101,7 +99,7 @@ async fn equal_tickets_are_two_requests_and_a_recorded_run_replays_without_a_key
 
 #[tokio::test(flavor = "multi_thread")]
 async fn an_evaluation_with_an_output_goes_on_from_its_journal_too() {
-    let bench = small_store();
+    let bench = Bench::with_small_store();
     bench.write("test.csv", "id,text,intent\na,ticket no 1 is late,order_status\nb,ticket no 2 is late,order_status\n");
     let double = RawDouble::start(|_, _| Reply::intent("order_status")).await;
     let args = ["eval", "test.csv", "--output", "report.json", "--json"];

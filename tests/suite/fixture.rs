@@ -34,6 +34,14 @@ impl Bench {
         bench
     }
 
+    /// With a store of thirty examples of three intents: quick, for what the API does.
+    pub fn with_small_store() -> Self {
+        let bench = Self::empty();
+        bench.write("examples.jsonl", small_tickets(30));
+        bench.run(&["index", "examples.jsonl"]).ok();
+        bench
+    }
+
     pub fn store(&self) -> PathBuf {
         self.dir.path().join(".ticket-router")
     }
