@@ -283,7 +283,13 @@ impl Classifier {
                 let judge = Arc::clone(&judge);
                 OwnTask::spawn(async move { judge.judge(&gathered?).await })
             })
-            .buffered(self.concurrency * WINDOW)
+            .buffered(self.started_at_once())
+    }
+
+    /// How many tickets of [`classify_all`](Self::classify_all) may be under way at once.
+    #[must_use]
+    pub fn started_at_once(&self) -> usize {
+        self.concurrency * WINDOW
     }
 
     /// The request that would be sent for a ticket, `None` if the labeler sends none.

@@ -144,7 +144,11 @@ pub async fn evaluate(
             if let Err(e) = &answer
                 && e.is_fatal()
             {
-                return Err(e.clone());
+                // What is under way is paid for: let it arrive, so that the journal keeps it.
+                let e = e.clone();
+                let started = options.concurrency.max(1) * crate::classifier::WINDOW;
+                stream.by_ref().take(started).for_each(|_| std::future::ready(())).await;
+                return Err(e);
             }
             arm.push(answer);
         }

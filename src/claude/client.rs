@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
+use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, SystemTime};
 
 use reqwest::Method;
@@ -64,6 +65,8 @@ pub struct Client {
     pace: Pace,
     successes: AtomicU64,
     retried: AtomicU32,
+    /// An error that every further request would meet too.
+    stopped: Mutex<Option<Error>>,
 }
 
 impl Client {
@@ -83,6 +86,7 @@ impl Client {
             pace: Pace::new(settings.pace),
             successes: AtomicU64::new(0),
             retried: AtomicU32::new(0),
+            stopped: Mutex::new(None),
         })
     }
 
@@ -95,6 +99,10 @@ impl Client {
         let mut tries = Tries::new(self);
         loop {
             let permit = self.pace.admit(input_tokens, output_tokens).await;
+            // What waited here while another request was refused for all is not sent.
+            if let Some(e) = &*self.stopped.lock().unwrap_or_else(PoisonError::into_inner) {
+                return Err(e.clone());
+            }
             tries.begin();
             let sent = self
                 .http
@@ -121,7 +129,11 @@ impl Client {
                 Err(failure) => failure,
             };
             let pushed_back = is_push_back(&failure);
-            let wait = tries.wait_after(failure)?;
+            let wait = tries.wait_after(failure).inspect_err(|e| {
+                if e.is_fatal() {
+                    *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(e.clone());
+                }
+            })?;
             if pushed_back {
                 // Everybody waits; this one comes back through `admit` like all others.
                 permit.pushed_back(wait);

@@ -179,7 +179,7 @@ async fn classify(
     output: &mut Output,
 ) -> anyhow::Result<Tally> {
     let total = tickets.len();
-    let mut answers = Box::pin(classifier.classify_all(good));
+    let (mut answers, started) = (Box::pin(classifier.classify_all(good)), classifier.started_at_once());
     let progress = Progress::new("classifying", common.quiet || total == 1);
     let mut tally = Tally::default();
     for (position, InputTicket { name, ticket }) in tickets.into_iter().enumerate() {
@@ -189,7 +189,11 @@ async fn classify(
         };
         match &answer {
             // What is wrong with the set-up will be wrong with every ticket.
-            Err(e) if e.is_fatal() => return Err(e.clone().into()),
+            Err(e) if e.is_fatal() => {
+                // What is under way is paid for: let it arrive, so that the journal keeps it.
+                answers.by_ref().take(started).for_each(|_| std::future::ready(())).await;
+                return Err(e.clone().into());
+            }
             Err(_) => tally.failed += 1,
             Ok(answer) if answer.decision == Decision::Route => tally.routed += 1,
             Ok(_) => tally.reviewed += 1,

@@ -9,7 +9,7 @@ use wiremock::{Request, ResponseTemplate};
 use crate::double::{Double, InTurn, KEY, error, message, tagged};
 use crate::fixture::Bench;
 
-const TEXT: &str = "Where is my order CV-48213? It should have come on Monday.";
+const TEXT: &str = "Where is my order? Has it been shipped yet? CV-48213";
 
 #[test]
 fn the_vote_labeler_needs_no_key_and_shows_what_it_rests_on() {
