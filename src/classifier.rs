@@ -20,7 +20,7 @@ mod judge;
 mod retriever;
 
 pub use judge::{Examples, Judge};
-pub use retriever::{Embedded, Gathered, Retriever};
+pub use retriever::{Embedded, Gathered, Retriever, Scope};
 
 /// How many examples a prompt shows unless told otherwise.
 pub const DEFAULT_K: usize = 5;
@@ -78,6 +78,8 @@ pub struct Neighbour {
     pub intent: String,
     /// Its fused score, about 0 to 1.1.
     pub score: f32,
+    /// Why it was chosen.
+    pub why: String,
     /// Its text, for people; not part of the JSON.
     #[serde(skip)]
     pub text: String,

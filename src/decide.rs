@@ -63,7 +63,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::retrieve::Vote;
+    use crate::rank::Vote;
     use crate::taxonomy::Taxonomy;
     use crate::ticket::Ticket;
 
@@ -73,7 +73,9 @@ mod tests {
             ticket: Ticket::new("x"),
             candidates: vec![],
             examples: vec![],
-            votes: vec![Vote { intent: "a".into(), share: 0.6 }],
+            votes: vec![Vote { intent: "a".into(), share: 0.6, neighbours: 0.6, probe: None }],
+            shortlist: vec!["a".into()],
+            is_fixed: false,
             taxonomy: Arc::new(Taxonomy::from_toml(toml, "t").unwrap()),
         };
         let decided = decide(label, &evidence, min_confidence);

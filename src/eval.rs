@@ -10,7 +10,7 @@ use rand::seq::SliceRandom as _;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::classifier::{Classification, Examples, Gathered, Judge, Retriever};
+use crate::classifier::{Classification, Examples, Gathered, Judge, Retriever, Scope};
 use crate::label::{Labeler, Usage};
 use crate::ticket::{LabelledTicket, text_hash};
 use crate::{Error, Result};
@@ -71,9 +71,10 @@ pub struct EvalOptions {
 pub struct EvalReport {
     /// Tickets that were scored.
     pub tickets: usize,
-    /// Of these, how many are in the store by id or by text; they were kept from seeing
-    /// themselves.
+    /// Tickets that are in the store by id or by text; they were kept from seeing themselves.
     pub in_store: usize,
+    /// How many of those were left out of the score, because the probe has learned from them.
+    pub dropped: usize,
     /// Of these, how many have a gold intent that the store does not know; scored as wrong.
     pub unknown_gold: usize,
     /// One for each arm.
@@ -99,16 +100,34 @@ pub async fn evaluate(
         return Err(Error::bad_input("there are no labelled tickets to evaluate on"));
     }
     let taxonomy = retriever.taxonomy();
+    let own_keys = StoredIdentities::read(retriever).await?;
+    let mut notes = Vec::new();
+    let given = tickets.len();
+    let mut tickets: Vec<(LabelledTicket, Vec<Uuid>)> = tickets
+        .into_iter()
+        .map(|labelled| {
+            let keys = own_keys.of(&labelled);
+            (labelled, keys)
+        })
+        .collect();
+    let in_store = tickets.iter().filter(|(_, keys)| !keys.is_empty()).count();
+    // The probe has learned from every stored ticket, so on those it would only recite.
+    let mut without_probe = !retriever.has_probe();
+    if !without_probe && tickets.iter().all(|(_, keys)| !keys.is_empty()) {
+        notes.push("all tickets are in the store, so the probe, which has learned from them, was left out".to_owned());
+        without_probe = true;
+    }
+    if !without_probe {
+        tickets.retain(|(_, keys)| keys.is_empty());
+    }
+    let dropped = given - tickets.len();
+    let (tickets, excluded): (Vec<_>, Vec<_>) = tickets.into_iter().unzip();
     let gold: Vec<String> = tickets
         .iter()
         .map(|labelled| taxonomy.resolve(&labelled.intent).unwrap_or(&labelled.intent).to_owned())
         .collect();
     let unknown_gold = gold.iter().filter(|intent| taxonomy.resolve(intent).is_none()).count();
-    let own_keys = StoredIdentities::read(retriever).await?;
-    let excluded: Vec<Vec<Uuid>> = tickets.iter().map(|labelled| own_keys.of(labelled)).collect();
-    let in_store = excluded.iter().filter(|keys| !keys.is_empty()).count();
 
-    let mut notes = Vec::new();
     let mut judges = Vec::with_capacity(options.arms.len());
     for arm in &options.arms {
         let examples = match arm {
@@ -136,7 +155,10 @@ pub async fn evaluate(
         .buffered(2)
         .flat_map(stream::iter)
         .zip(stream::iter(excluded))
-        .map(|(embedded, exclude)| async { answer_all(retriever, judges, embedded, exclude).await })
+        .map(|(embedded, exclude)| {
+            let scope = Scope { exclude, without_probe };
+            async { answer_all(retriever, judges, embedded, scope).await }
+        })
         .buffered(options.concurrency.max(1) * crate::classifier::WINDOW);
     while let Some(of_ticket) = stream.next().await {
         for (arm, answer) in answers.iter_mut().zip(of_ticket) {
@@ -169,17 +191,17 @@ pub async fn evaluate(
         ));
     }
     let comparisons = score::compare(&arms);
-    Ok(EvalReport { tickets: tickets.len(), in_store, unknown_gold, arms, comparisons, notes })
+    Ok(EvalReport { tickets: tickets.len(), in_store, dropped, unknown_gold, arms, comparisons, notes })
 }
 
 async fn answer_all(
     retriever: &Retriever,
     judges: &[Judge],
     embedded: Result<crate::classifier::Embedded>,
-    exclude: Vec<Uuid>,
+    scope: Scope,
 ) -> Vec<Result<Classification>> {
     let gathered: Result<Gathered> = match embedded {
-        Ok(embedded) => retriever.search(embedded, exclude).await,
+        Ok(embedded) => retriever.search(embedded, scope).await,
         Err(e) => Err(e),
     };
     match gathered {

@@ -7,6 +7,7 @@ use uuid::Uuid;
 
 use crate::embed::{Bm25, Bm25Settings, Embedder, embed_checked};
 use crate::input::{InputOptions, Row};
+use crate::probe::{self, TrainedProbe};
 use crate::store::{Example, ExampleStore, MANIFEST_BLOB, Manifest, Point, TAXONOMY_BLOB};
 use crate::taxonomy::Taxonomy;
 use crate::{Error, Result};
@@ -35,7 +36,7 @@ pub struct IndexOptions {
 }
 
 /// What an index run did.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct IndexReport {
     /// Rows in the files.
     pub read: usize,
@@ -55,6 +56,8 @@ pub struct IndexReport {
     pub total: usize,
     /// Whether the store was written to.
     pub written: bool,
+    /// What training the probe took and found, where it was trained.
+    pub probe: Option<TrainedProbe>,
     /// Why rows were rejected.
     pub errors: Vec<RowError>,
     /// What else the user should know.
@@ -125,14 +128,20 @@ pub async fn index(
         }
         None => None,
     };
-    if plan.is_empty() && new_taxonomy.is_none() && stored_manifest.is_some() {
+    if plan.is_empty()
+        && new_taxonomy.is_none()
+        && let Some(manifest) = &stored_manifest
+    {
+        report.probe = probe::refresh(store, embedder, taxonomy.as_ref(), manifest.changed_in_place).await?;
         return Ok(report);
     }
     report.written = true;
     report.embedded = plan.to_embed.len();
+    let mut changed_in_place = 0;
     match stored_manifest {
         Some(mut manifest) if plan.is_small(existing.len(), manifest.changed_in_place) => {
             manifest.changed_in_place += plan.changes();
+            changed_in_place = manifest.changed_in_place;
             in_place(store, embedder, &manifest, plan, progress).await?;
             // Last, so that a kill before it leaves new examples under the old taxonomy
             // and never a new taxonomy without its examples.
@@ -147,6 +156,7 @@ pub async fn index(
             rebuild(store, embedder, plan, &existing, taxonomy, progress).await?;
         }
     }
+    report.probe = probe::refresh(store, embedder, taxonomy.as_ref(), changed_in_place).await?;
     report.total = store.count().await?;
     Ok(report)
 }

@@ -10,7 +10,7 @@ mod claude;
 mod vote;
 
 pub use claude::{AnswerForm, ClaudeLabeler};
-pub use vote::{VoteLabeler, vote};
+pub use vote::VoteLabeler;
 
 /// What a labeler made of the evidence.
 #[derive(Debug, Clone, Default, PartialEq)]

@@ -12,7 +12,8 @@
 //! - [`embed`], [`store`], [`label`]: the seams ([`Embedder`], [`ExampleStore`],
 //!   [`Labeler`]), each with its adapters below it. Implement one to bring your own.
 //! - [`claude`]: the client of the Messages API.
-//! - [`retrieve`], [`prompt`], [`parse`], [`decide`]: pure stages.
+//! - [`retrieve`], [`rank`], [`select`], [`prompt`], [`parse`], [`decide`]: pure stages;
+//!   [`probe`]: the second opinion that [`rank`] weighs in.
 //! - [`classifier`]: the one place where the stages meet.
 //! - [`input`], [`index`], [`eval`], [`report`]: what is built on it.
 //!
@@ -31,9 +32,12 @@ pub mod index;
 pub mod input;
 pub mod label;
 pub mod parse;
+pub mod probe;
 pub mod prompt;
+pub mod rank;
 pub mod report;
 pub mod retrieve;
+pub mod select;
 pub mod store;
 pub mod taxonomy;
 pub mod ticket;

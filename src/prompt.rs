@@ -75,8 +75,8 @@ impl Prompts {
         let examples: Vec<ShownExample> = evidence
             .examples
             .iter()
-            .map(|candidate| {
-                let labelled = &candidate.example.labelled;
+            .map(|chosen| {
+                let labelled = &chosen.candidate.example.labelled;
                 ShownExample {
                     text: labelled.ticket.text.trim(),
                     reasoning: labelled.reasoning.as_deref(),

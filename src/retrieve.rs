@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::rank::Vote;
+use crate::select::Chosen;
 use crate::store::{Example, Hits};
 use crate::taxonomy::Taxonomy;
 use crate::ticket::Ticket;
@@ -16,9 +18,6 @@ pub const CANDIDATES: usize = 50;
 /// data sets 0.1 is as good or better than 0.2 to 0.4 wherever BM25 is known for the best
 /// 50 hits alone.
 pub const BM25_WEIGHT: f32 = 0.1;
-
-/// At most this many intents are put forward.
-pub const SHORTLIST: usize = 10;
 
 /// Scores are kept to this many decimals, so that the last bits of a vector, which depend on
 /// the batch it was computed in, never decide an order.
@@ -35,15 +34,16 @@ pub struct Candidate {
     pub cosine: f32,
     /// BM25 score divided by the best one of this query, 0 to 1.
     pub bm25: f32,
+    /// The example's dense vector.
+    pub vector: Arc<[f32]>,
 }
 
-/// An intent and its share of the vote among the candidates, 0 to 1.
-#[derive(Debug, Clone, PartialEq)]
-pub struct Vote {
-    /// The intent.
-    pub intent: String,
-    /// Its share; all shares add up to 1.
-    pub share: f32,
+impl Candidate {
+    /// The example's intent.
+    #[must_use]
+    pub fn intent(&self) -> &str {
+        &self.example.labelled.intent
+    }
 }
 
 /// All that a labeler may look at.
@@ -53,19 +53,23 @@ pub struct Evidence {
     pub ticket: Ticket,
     /// The stored examples most like it, best first.
     pub candidates: Vec<Candidate>,
-    /// Those of them, or fixed ones, that are shown to the model.
-    pub examples: Vec<Candidate>,
-    /// The intents that the candidates vote for, best first.
+    /// Those of them, or fixed ones, that are shown to the model, each with the reason why.
+    pub examples: Vec<Chosen>,
+    /// The intents that retrieval speaks for, best first.
     pub votes: Vec<Vote>,
+    /// The intents that are put forward, best first, at most [`crate::rank::SHORTLIST`].
+    pub shortlist: Vec<String>,
+    /// Whether fixed examples stand in for the retrieved ones.
+    pub is_fixed: bool,
     /// The intents of the desk.
     pub taxonomy: Arc<Taxonomy>,
 }
 
 impl Evidence {
-    /// The most voted intents, at most [`SHORTLIST`].
+    /// The intents that are put forward, best first.
     #[must_use]
     pub fn shortlist(&self) -> Vec<&str> {
-        self.votes.iter().take(SHORTLIST).map(|vote| vote.intent.as_str()).collect()
+        self.shortlist.iter().map(String::as_str).collect()
     }
 
     /// The share of the vote that an intent has.
@@ -78,23 +82,24 @@ impl Evidence {
 /// Joins the hits of both kinds: cosine plus a share of BM25 (divided by the best of the
 /// query, since BM25 has no scale of its own). Best first; ties by key.
 #[must_use]
-pub fn fuse(hits: Hits, query: &[f32]) -> Vec<Candidate> {
+pub fn fuse(hits: Hits, query: &[f32], bm25_weight: f32) -> Vec<Candidate> {
     let best_bm25 = hits.sparse.first().map_or(1.0, |hit| hit.score).max(f32::MIN_POSITIVE);
     let mut by_key: HashMap<Uuid, Candidate> = HashMap::with_capacity(hits.dense.len() + hits.sparse.len());
     for hit in hits.dense {
-        let candidate = Candidate { example: hit.example, score: 0.0, cosine: hit.score, bm25: 0.0 };
+        let candidate =
+            Candidate { example: hit.example, score: 0.0, cosine: hit.score, bm25: 0.0, vector: hit.vector };
         by_key.insert(candidate.example.key, candidate);
     }
     for hit in hits.sparse {
         let bm25 = hit.score / best_bm25;
         by_key.entry(hit.example.key).and_modify(|candidate| candidate.bm25 = bm25).or_insert_with(|| {
-            let cosine = hit.dense.as_ref().map_or(0.0, |dense| crate::embed::cosine(dense, query));
-            Candidate { example: hit.example, score: 0.0, cosine, bm25 }
+            let cosine = crate::embed::cosine(&hit.vector, query);
+            Candidate { example: hit.example, score: 0.0, cosine, bm25, vector: hit.vector }
         });
     }
     let mut candidates: Vec<Candidate> = by_key.into_values().collect();
     for candidate in &mut candidates {
-        candidate.score = rounded(candidate.cosine + BM25_WEIGHT * candidate.bm25);
+        candidate.score = rounded(candidate.cosine + bm25_weight * candidate.bm25);
     }
     sort(&mut candidates);
     candidates.truncate(CANDIDATES);
@@ -103,12 +108,12 @@ pub fn fuse(hits: Hits, query: &[f32]) -> Vec<Candidate> {
 
 /// Scores fixed examples against a ticket, for when they stand in for the retrieved ones.
 #[must_use]
-pub fn rank_fixed(examples: &[(Arc<Example>, Vec<f32>)], query: &[f32]) -> Vec<Candidate> {
+pub fn rank_fixed(examples: &[(Arc<Example>, Arc<[f32]>)], query: &[f32]) -> Vec<Candidate> {
     let mut candidates: Vec<Candidate> = examples
         .iter()
         .map(|(example, vector)| {
             let cosine = rounded(crate::embed::cosine(vector, query));
-            Candidate { example: Arc::clone(example), score: cosine, cosine, bm25: 0.0 }
+            Candidate { example: Arc::clone(example), score: cosine, cosine, bm25: 0.0, vector: Arc::clone(vector) }
         })
         .collect();
     sort(&mut candidates);
@@ -129,23 +134,23 @@ mod tests {
     use crate::store::{Hit, example_key};
     use crate::ticket::LabelledTicket;
 
-    fn hit(id: &str, score: f32, dense: Option<Vec<f32>>) -> Hit {
+    fn hit(id: &str, score: f32, vector: &[f32]) -> Hit {
         let example = Example {
             key: example_key("", id),
             source: String::new(),
             labelled: LabelledTicket { ticket: Ticket::new(id), intent: "a".into(), reasoning: None },
             text_hash: String::new(),
         };
-        Hit { example: Arc::new(example), score, dense }
+        Hit { example: Arc::new(example), vector: vector.into(), score }
     }
 
     #[test]
     fn both_kinds_of_hits_add_up_and_words_alone_still_get_their_cosine() {
         let hits = Hits {
-            dense: vec![hit("near", 0.8, None), hit("nearer", 0.95, None)],
-            sparse: vec![hit("near", 12.0, None), hit("words", 6.0, Some(vec![0.6, 0.8]))],
+            dense: vec![hit("near", 0.8, &[]), hit("nearer", 0.95, &[])],
+            sparse: vec![hit("near", 12.0, &[]), hit("words", 6.0, &[0.6, 0.8])],
         };
-        let found = fuse(hits, &[1.0, 0.0]);
+        let found = fuse(hits, &[1.0, 0.0], 0.1);
         let scores: Vec<(&str, f32)> =
             found.iter().map(|c| (c.example.labelled.ticket.text.as_str(), c.score)).collect();
         assert_eq!(scores, [("nearer", 0.95), ("near", 0.9), ("words", 0.65)]);

@@ -11,13 +11,17 @@ use crate::embed::SparseVector;
 use crate::ticket::LabelledTicket;
 
 mod edge;
+mod filter;
 mod manifest;
 
 pub use edge::EdgeStore;
+pub use filter::{Condition, Filter};
 pub use manifest::{FORMAT_VERSION, Manifest};
 
 /// Name of the blob that holds the [`Manifest`].
 pub const MANIFEST_BLOB: &str = "manifest.json";
+/// Name of the blob that holds the linear probe.
+pub const PROBE_BLOB: &str = "probe.bin";
 /// Name of the blob that holds the taxonomy.
 pub const TAXONOMY_BLOB: &str = "taxonomy.json";
 
@@ -57,25 +61,6 @@ pub struct StoredExample {
     pub dense: Option<Vec<f32>>,
 }
 
-/// One condition on an example.
-#[derive(Debug, Clone, PartialEq)]
-pub enum Condition {
-    /// The field has exactly this value.
-    Equals(String, String),
-    /// The time field is at or after this moment, RFC 3339.
-    After(String, String),
-    /// The time field is before this moment, RFC 3339.
-    Before(String, String),
-}
-
-/// Conditions that must all hold. The fields are those of a labelled ticket (`intent`,
-/// `language`, `requester`, `created_at`, …) and `source`; attributes by `attributes.NAME`.
-#[derive(Debug, Clone, Default, PartialEq)]
-pub struct Filter {
-    /// All of these.
-    pub must: Vec<Condition>,
-}
-
 /// A question to a store: the nearest examples by either vector.
 #[derive(Debug, Clone, Default)]
 pub struct Query {
@@ -89,9 +74,6 @@ pub struct Query {
     pub filter: Filter,
     /// Examples that must not be found, such as the ticket itself.
     pub exclude: Vec<Uuid>,
-    /// Whether all hits bring their dense vectors; those found by words always do, so that their
-    /// cosine similarity can be told.
-    pub with_vectors: bool,
 }
 
 /// An example that a query found.
@@ -99,10 +81,10 @@ pub struct Query {
 pub struct Hit {
     /// The example.
     pub example: Arc<Example>,
+    /// Its dense vector.
+    pub vector: Arc<[f32]>,
     /// Cosine similarity, or BM25 score.
     pub score: f32,
-    /// Its dense vector, where it was asked for.
-    pub dense: Option<Vec<f32>>,
 }
 
 /// The answer to a [`Query`], best first.

@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
+mod levels;
+
+pub use levels::{Level, Levels};
+
 /// The intents of a desk. Read from TOML with [`Taxonomy::from_toml`], or made of the labels
 /// that a store holds with [`Taxonomy::from_labels`].
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -145,9 +149,18 @@ impl Taxonomy {
         let names: BTreeSet<String> = labels.into_iter().collect();
         let intents = names.into_iter().map(|name| Intent { name, ..Intent::default() }).collect::<Vec<_>>();
         let mut taxonomy = Self { version: 1, intents, ..Self::default() };
-        // Labels may differ only in case; exact names win over folded ones in `resolve`.
-        taxonomy.names = taxonomy.intents.iter().enumerate().map(|(i, x)| (fold(&x.name), i)).collect();
+        taxonomy.name_intents();
         taxonomy
+    }
+
+    /// Enters names and aliases. Labels may differ only in case; exact names win over folded
+    /// ones in `resolve`.
+    fn name_intents(&mut self) {
+        for (position, intent) in self.intents.iter().enumerate() {
+            for name in std::iter::once(&intent.name).chain(&intent.aliases) {
+                self.names.insert(fold(name), position);
+            }
+        }
     }
 
     fn checked(mut self, origin: &str) -> Result<Self> {

@@ -8,8 +8,9 @@ use tracing::Instrument as _;
 use super::{Classification, Gathered, Latency, Neighbour, milliseconds};
 use crate::Result;
 use crate::decide::decide;
-use crate::label::{Labeler, vote};
+use crate::label::Labeler;
 use crate::retrieve::{Candidate, Evidence, rank_fixed};
+use crate::select::{Chosen, Selection, select};
 use crate::store::Example;
 
 /// Which examples the labeler sees.
@@ -18,7 +19,7 @@ pub enum Examples {
     /// The k nearest of the store.
     Retrieved,
     /// The same for every ticket, with their vectors.
-    Static(Vec<(Arc<Example>, Vec<f32>)>),
+    Static(Vec<(Arc<Example>, Arc<[f32]>)>),
     /// None.
     None,
 }
@@ -28,6 +29,7 @@ pub struct Judge {
     labeler: Arc<dyn Labeler>,
     examples: Examples,
     k: usize,
+    selection: Selection,
     min_confidence: f32,
 }
 
@@ -36,7 +38,14 @@ impl Judge {
     #[must_use]
     pub fn new(labeler: Arc<dyn Labeler>, examples: Examples, k: usize, min_confidence: Option<f32>) -> Self {
         let min_confidence = min_confidence.unwrap_or_else(|| labeler.default_min_confidence());
-        Self { labeler, examples, k, min_confidence }
+        Self { labeler, examples, k, selection: Selection::default(), min_confidence }
+    }
+
+    /// Chooses the retrieved examples another way.
+    #[must_use]
+    pub fn with_selection(mut self, selection: Selection) -> Self {
+        self.selection = selection;
+        self
     }
 
     pub(super) fn with_labeler(&self, labeler: Arc<dyn Labeler>) -> Self {
@@ -102,7 +111,7 @@ impl Judge {
     fn evidence(&self, gathered: &Gathered) -> Evidence {
         let (candidates, examples) = match &self.examples {
             Examples::Retrieved => {
-                (gathered.candidates.clone(), gathered.candidates.iter().take(self.k).cloned().collect())
+                (gathered.candidates.clone(), select(&gathered.candidates, &gathered.votes, self.k, self.selection))
             }
             // A person's choice for a prompt is shown whole and in its own order, save the
             // ticket itself.
@@ -117,7 +126,9 @@ impl Judge {
         Evidence {
             ticket: gathered.ticket.clone(),
             // What retrieval puts forward is reported for every labeler.
-            votes: vote(&gathered.candidates),
+            votes: gathered.votes.clone(),
+            shortlist: gathered.shortlist.clone(),
+            is_fixed: matches!(self.examples, Examples::Static(_)),
             candidates,
             examples,
             taxonomy: Arc::clone(&gathered.taxonomy),
@@ -130,17 +141,19 @@ fn is_same(example: &Example, gathered: &Gathered) -> bool {
     ticket.id == gathered.ticket.id || ticket.text == gathered.ticket.text
 }
 
-fn in_file_order(fixed: &[(Arc<Example>, Vec<f32>)], ranked: &[Candidate]) -> Vec<Candidate> {
+fn in_file_order(fixed: &[(Arc<Example>, Arc<[f32]>)], ranked: &[Candidate]) -> Vec<Chosen> {
     let of = |example: &Arc<Example>| ranked.iter().find(|candidate| Arc::ptr_eq(&candidate.example, example)).cloned();
-    fixed.iter().filter_map(|(example, _)| of(example)).collect()
+    let chosen = |candidate| Chosen { candidate, why: "static".to_owned() };
+    fixed.iter().filter_map(|(example, _)| of(example)).map(chosen).collect()
 }
 
-fn neighbour(candidate: &Candidate) -> Neighbour {
+fn neighbour(Chosen { candidate, why }: &Chosen) -> Neighbour {
     let labelled = &candidate.example.labelled;
     Neighbour {
         id: labelled.ticket.id.clone(),
         intent: labelled.intent.clone(),
         score: candidate.score,
+        why: why.clone(),
         text: labelled.ticket.text.clone(),
     }
 }

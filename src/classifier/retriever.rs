@@ -6,8 +6,12 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use crate::embed::{Bm25, Embedder, embed_checked};
-use crate::retrieve::{CANDIDATES, Candidate, fuse};
-use crate::store::{Example, ExampleStore, Filter, MANIFEST_BLOB, Manifest, Query, TAXONOMY_BLOB, example_key};
+use crate::probe::Probe;
+use crate::rank::{self, Vote};
+use crate::retrieve::{BM25_WEIGHT, CANDIDATES, Candidate, fuse};
+use crate::store::{
+    Example, ExampleStore, Filter, MANIFEST_BLOB, Manifest, PROBE_BLOB, Query, TAXONOMY_BLOB, example_key,
+};
 use crate::taxonomy::Taxonomy;
 use crate::ticket::{LabelledTicket, Ticket, text_hash};
 use crate::{Error, Result};
@@ -18,6 +22,7 @@ pub struct Retriever {
     embedder: Arc<dyn Embedder>,
     bm25: Bm25,
     taxonomy: Arc<Taxonomy>,
+    probe: Option<Probe>,
     filter: Filter,
     turn: tokio::sync::Mutex<()>,
 }
@@ -30,6 +35,15 @@ pub struct Embedded {
     time: Duration,
 }
 
+/// What a search leaves out.
+#[derive(Debug, Clone, Default)]
+pub struct Scope {
+    /// Examples that must not be found, such as the ticket itself.
+    pub exclude: Vec<Uuid>,
+    /// Whether the neighbours alone vote.
+    pub without_probe: bool,
+}
+
 /// A ticket with the examples that were found for it: what judges work from.
 pub struct Gathered {
     /// The ticket.
@@ -38,8 +52,14 @@ pub struct Gathered {
     pub vector: Vec<f32>,
     /// The most similar examples, best first.
     pub candidates: Vec<Candidate>,
+    /// The intents that they, and the probe, speak for, best first.
+    pub votes: Vec<Vote>,
+    /// The intents that are put forward.
+    pub shortlist: Vec<String>,
     /// The desk's intents.
     pub taxonomy: Arc<Taxonomy>,
+    /// How it was searched for.
+    pub(super) scope: Scope,
     /// What the user should know.
     pub notes: Vec<String>,
     /// Time of its embedding and of the search.
@@ -65,11 +85,13 @@ impl Retriever {
             )));
         }
         let bm25 = Bm25::new(&manifest.bm25)?;
+        let probe = store.blob(PROBE_BLOB).await?.map(|bytes| Probe::from_bytes(&bytes, &taxonomy)).transpose()?;
         Ok(Self {
             store,
             embedder,
             bm25,
             taxonomy: Arc::new(taxonomy),
+            probe: probe.filter(Probe::is_useful),
             filter: Filter::default(),
             turn: tokio::sync::Mutex::new(()),
         })
@@ -80,6 +102,19 @@ impl Retriever {
     pub fn with_filter(mut self, filter: Filter) -> Self {
         self.filter = filter;
         self
+    }
+
+    /// Leaves the probe out: the neighbours alone vote.
+    #[must_use]
+    pub fn without_probe(mut self) -> Self {
+        self.probe = None;
+        self
+    }
+
+    /// Whether the store's probe, which has seen every example, has a say.
+    #[must_use]
+    pub fn has_probe(&self) -> bool {
+        self.probe.is_some()
     }
 
     /// The intents of the store.
@@ -97,7 +132,7 @@ impl Retriever {
     /// Embeds and searches for one ticket.
     pub async fn gather(&self, ticket: Ticket) -> Result<Gathered> {
         let embedded = self.embed(vec![ticket]).await.swap_remove(0)?;
-        self.search(embedded, Vec::new()).await
+        self.search(embedded, Scope::default()).await
     }
 
     /// Embeds tickets together and searches for one after the other, so that the work is
@@ -106,7 +141,7 @@ impl Retriever {
         let mut gathered = Vec::with_capacity(tickets.len());
         for embedded in self.embed(tickets).await {
             gathered.push(match embedded {
-                Ok(embedded) => self.search(embedded, Vec::new()).await,
+                Ok(embedded) => self.search(embedded, Scope::default()).await,
                 Err(e) => Err(e),
             });
         }
@@ -136,25 +171,47 @@ impl Retriever {
         }
     }
 
-    /// Finds the examples most like a ticket, save the excluded ones.
+    /// Finds the examples most like a ticket.
     #[tracing::instrument(skip_all, fields(id = embedded.ticket.id))]
-    pub async fn search(&self, embedded: Embedded, exclude: Vec<Uuid>) -> Result<Gathered> {
+    pub async fn search(&self, embedded: Embedded, scope: Scope) -> Result<Gathered> {
         let Embedded { ticket, vector, notes, time } = embedded;
         let begun = Instant::now();
+        let candidates = self.candidates(&ticket, &vector, self.filter.clone(), &scope).await?;
+        let votes = match &self.probe {
+            Some(probe) if !scope.without_probe => rank::combine(&candidates, probe, &vector),
+            _ => rank::vote(&candidates),
+        };
+        let shortlist = rank::shortlist(&votes, &self.taxonomy);
+        let taxonomy = Arc::clone(&self.taxonomy);
+        let times = (time, begun.elapsed());
+        Ok(Gathered { ticket, vector, candidates, votes, shortlist, taxonomy, scope, notes, times })
+    }
+
+    /// Searches once more for a gathered ticket, among the examples of these intents alone.
+    pub(super) async fn candidates_within(&self, gathered: &Gathered, intents: Vec<String>) -> Result<Vec<Candidate>> {
+        let filter = self.filter.clone().within(intents);
+        self.candidates(&gathered.ticket, &gathered.vector, filter, &gathered.scope).await
+    }
+
+    async fn candidates(
+        &self,
+        ticket: &Ticket,
+        vector: &[f32],
+        filter: Filter,
+        scope: &Scope,
+    ) -> Result<Vec<Candidate>> {
         let query = Query {
-            dense: vector.clone(),
+            dense: vector.to_vec(),
             sparse: self.bm25.query(&ticket.text),
             limit: CANDIDATES,
-            filter: self.filter.clone(),
-            exclude,
-            with_vectors: false,
+            filter,
+            exclude: scope.exclude.clone(),
         };
-        let mut candidates = fuse(self.store.query(query).await?, &vector);
+        let mut candidates = fuse(self.store.query(query).await?, vector, BM25_WEIGHT);
         // A taxonomy that came later may know fewer intents, or know them by other names; what
         // it does not know is never given out.
         candidates.retain_mut(|candidate| self.resolve(candidate));
-        let taxonomy = Arc::clone(&self.taxonomy);
-        Ok(Gathered { ticket, vector, candidates, taxonomy, notes, times: (time, begun.elapsed()) })
+        Ok(candidates)
     }
 
     /// Puts a candidate's intent under its own name; false when the taxonomy lacks it.
@@ -173,7 +230,7 @@ impl Retriever {
     }
 
     /// Embeds fixed examples; their intents are checked against the taxonomy.
-    pub async fn embed_examples(&self, mut examples: Vec<LabelledTicket>) -> Result<Vec<(Arc<Example>, Vec<f32>)>> {
+    pub async fn embed_examples(&self, mut examples: Vec<LabelledTicket>) -> Result<Vec<(Arc<Example>, Arc<[f32]>)>> {
         for labelled in &mut examples {
             labelled.ticket.shorten();
         }
@@ -192,7 +249,7 @@ impl Retriever {
                 intent.clone_into(&mut labelled.intent);
                 let key = example_key("", &labelled.ticket.id);
                 let text_hash = text_hash(&labelled.ticket.text);
-                Ok((Arc::new(Example { key, source: String::new(), labelled, text_hash }), vector))
+                Ok((Arc::new(Example { key, source: String::new(), labelled, text_hash }), vector.into()))
             })
             .collect()
     }

@@ -16,7 +16,13 @@ pub fn eval_table(report: &EvalReport) -> String {
     let first = &report.arms[0];
     let model = first.model.as_ref().map(|model| format!(" ({model})")).unwrap_or_default();
     let _ = writeln!(out, "{} tickets, labeler {}{model}", report.tickets, first.labeler);
-    if report.in_store > 0 {
+    if report.dropped > 0 {
+        let _ = writeln!(
+            out,
+            "{} more are in the store and were left out, since the probe has learned from them (--no-probe scores them)",
+            report.dropped
+        );
+    } else if report.in_store > 0 {
         let _ = writeln!(out, "{} of them are in the store; each was kept from seeing itself", report.in_store);
     }
     if report.unknown_gold > 0 {

@@ -8,29 +8,32 @@ use uuid::Uuid;
 
 use super::super::Example;
 
-/// Some 50 MB of usual tickets; beyond that it starts over.
-const CAPACITY: usize = 50_000;
+/// An example and its dense vector.
+pub(super) type Cached = (Arc<Example>, Arc<[f32]>);
+
+/// Some 60 MB of usual tickets with their vectors; beyond that it starts over.
+const CAPACITY: usize = 20_000;
 
 #[derive(Default)]
-pub(super) struct Cache(Mutex<HashMap<Uuid, Arc<Example>>>);
+pub(super) struct Cache(Mutex<HashMap<Uuid, Cached>>);
 
 impl Cache {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Arc<Example>>> {
+    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Cached>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Those of these keys that are known.
-    pub(super) fn get(&self, keys: impl Iterator<Item = Uuid>) -> HashMap<Uuid, Arc<Example>> {
+    pub(super) fn get(&self, keys: impl Iterator<Item = Uuid>) -> HashMap<Uuid, Cached> {
         let known = self.lock();
-        keys.filter_map(|key| Some((key, Arc::clone(known.get(&key)?)))).collect()
+        keys.filter_map(|key| Some((key, known.get(&key)?.clone()))).collect()
     }
 
-    pub(super) fn insert(&self, examples: impl Iterator<Item = Arc<Example>>) {
+    pub(super) fn insert(&self, examples: impl Iterator<Item = Cached>) {
         let mut known = self.lock();
         if known.len() >= CAPACITY {
             known.clear();
         }
-        known.extend(examples.map(|example| (example.key, example)));
+        known.extend(examples.map(|cached| (cached.0.key, cached)));
     }
 
     /// After every write: what was read may have changed.

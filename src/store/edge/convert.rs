@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use qdrant_edge::{
     Condition, DateTimeWrapper, FieldCondition, Filter, Match, Payload, PointId, PointStructPersisted, Range,
-    SparseVector, ValueVariants, VectorInternal, VectorPersisted, VectorStructInternal, VectorStructPersisted,
+    SparseVector, VectorInternal, VectorPersisted, VectorStructInternal, VectorStructPersisted,
 };
 use serde_json::Value;
 use uuid::Uuid;
@@ -74,9 +74,7 @@ pub(super) fn filter(filter: &seam::Filter) -> Result<Filter> {
 
 fn condition(condition: &seam::Condition) -> Result<Condition> {
     let field = match condition {
-        seam::Condition::Equals(field, value) => {
-            FieldCondition::new_match(path(field)?, Match::new_value(ValueVariants::String(value.clone())))
-        }
+        seam::Condition::OneOf(field, values) => FieldCondition::new_match(path(field)?, Match::from(values.clone())),
         seam::Condition::After(field, moment) => {
             let range = Range { gte: Some(time(moment)?), gt: None, lte: None, lt: None };
             FieldCondition::new_datetime_range(path(field)?, range)

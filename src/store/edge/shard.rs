@@ -13,7 +13,7 @@ use qdrant_edge::{
 use uuid::Uuid;
 
 use super::super::{Example, Hit, Hits, Point, Query, StoredExample};
-use super::cache::Cache;
+use super::cache::{Cache, Cached};
 use super::convert;
 use super::generation::Generation;
 use crate::{Error, Result};
@@ -28,8 +28,8 @@ const TIME_FIELD: &str = "created_at";
 /// Beam width of the graph search; wide, because a missed neighbour is a missed example.
 const SEARCH_BEAM: usize = 256;
 
-/// Key, score, and the dense vector where it was asked for.
-type Found = (Uuid, f32, Option<Vec<f32>>);
+/// Key and score.
+type Found = (Uuid, f32);
 
 pub(super) fn create(generation: &Generation, dimension: usize) -> Result<EdgeShard> {
     let config = EdgeConfig::builder()
@@ -95,7 +95,7 @@ pub(super) fn query(shard: &EdgeShard, cache: &Cache, query: Query) -> Result<Hi
         filter.must_not = Some(vec![Condition::HasId(HasIdCondition::from_iter(ids))]);
     }
     let filter = (filter != Filter::default()).then_some(filter);
-    let search = |name: &str, vector: VectorInternal, with_vectors: bool| -> Result<Vec<Found>> {
+    let search = |name: &str, vector: VectorInternal| -> Result<Vec<Found>> {
         shard
             .search(SearchRequest {
                 query: QueryEnum::Nearest(NamedQuery::new(vector, name)),
@@ -104,24 +104,27 @@ pub(super) fn query(shard: &EdgeShard, cache: &Cache, query: Query) -> Result<Hi
                 limit: query.limit,
                 offset: 0,
                 with_payload: None,
-                with_vector: Some(dense_vector(with_vectors)),
+                with_vector: None,
                 score_threshold: None,
             })
             .map_err(|e| failed(&e))?
             .into_iter()
-            .map(|point| Ok((convert::key(point.id)?, point.score, convert::dense(point.vector))))
+            .map(|point| Ok((convert::key(point.id)?, point.score)))
             .collect()
     };
-    let dense = search(DENSE, VectorInternal::Dense(query.dense), query.with_vectors)?;
+    let dense = search(DENSE, VectorInternal::Dense(query.dense))?;
     // A text without a single word (an emoji, say) has an empty vector, which finds nothing.
     let sparse = if query.sparse.indices.is_empty() {
         Vec::new()
     } else {
-        search(SPARSE, VectorInternal::Sparse(convert::sparse(query.sparse)?), true)?
+        search(SPARSE, VectorInternal::Sparse(convert::sparse(query.sparse)?))?
     };
-    let examples = examples(shard, cache, dense.iter().chain(&sparse).map(|(key, ..)| *key))?;
+    let examples = examples(shard, cache, dense.iter().chain(&sparse).map(|(key, _)| *key))?;
     // One that was removed between the search and the reading is no hit.
-    let hit = |(key, score, dense): Found| Some(Hit { example: Arc::clone(examples.get(&key)?), score, dense });
+    let hit = |(key, score): Found| {
+        let (example, vector) = examples.get(&key)?.clone();
+        Some(Hit { example, vector, score })
+    };
     Ok(Hits {
         dense: dense.into_iter().filter_map(hit).collect(),
         sparse: sparse.into_iter().filter_map(hit).collect(),
@@ -133,21 +136,24 @@ fn examples(
     shard: &EdgeShard,
     cache: &Cache,
     keys: impl Iterator<Item = Uuid> + Clone,
-) -> Result<HashMap<Uuid, Arc<Example>>> {
+) -> Result<HashMap<Uuid, Cached>> {
     let mut known = cache.get(keys.clone());
     let missing: Vec<PointId> = keys.filter(|key| !known.contains_key(key)).map(PointId::Uuid).collect();
     if missing.is_empty() {
         return Ok(known);
     }
     let records = shard
-        .retrieve(&missing, Some(WithPayloadInterface::Bool(true)), Some(WithVector::Bool(false)))
+        .retrieve(&missing, Some(WithPayloadInterface::Bool(true)), Some(dense_vector(true)))
         .map_err(|e| failed(&e))?;
     let read = records
         .into_iter()
-        .map(|record| Ok(Arc::new(convert::example(record.id, record.payload)?)))
-        .collect::<Result<Vec<_>>>()?;
+        .map(|record| {
+            let vector = convert::dense(record.vector).unwrap_or_default();
+            Ok((Arc::new(convert::example(record.id, record.payload)?), vector.into()))
+        })
+        .collect::<Result<Vec<Cached>>>()?;
     cache.insert(read.iter().cloned());
-    known.extend(read.into_iter().map(|example| (example.key, example)));
+    known.extend(read.into_iter().map(|cached| (cached.0.key, cached)));
     Ok(known)
 }
 

@@ -1,0 +1,243 @@
+//! Trains the probe from a store, and finds out whether to listen to it.
+
+use std::collections::{BTreeSet, HashMap};
+use std::time::Instant;
+
+use super::{Header, Probe, VERSION, fit};
+use crate::embed::{Embedder, cosine, embed_checked};
+use crate::eval::stats::real;
+use crate::rank::{VOTERS, product, shares};
+use crate::store::{ExampleStore, PROBE_BLOB};
+use crate::taxonomy::{Intent, Taxonomy};
+use crate::{Error, Result};
+
+/// With fewer examples, or fewer for each intent, the neighbours know as much.
+const MIN_EXAMPLES: usize = 200;
+const MIN_PER_INTENT: usize = 4;
+/// It is trained again when this share of the examples has changed.
+const STALE_SHARE: f64 = 0.1;
+/// The description of an intent counts as so many examples of it.
+const DESCRIPTION_WEIGHT: usize = 8;
+/// One example in this many is held out to see whether the probe helps, and at most so many.
+const HELD_OUT: usize = 5;
+const MAX_HELD_OUT: usize = 1_000;
+const PAGE: usize = 2_048;
+
+/// What training took and found.
+#[derive(Debug, Clone, PartialEq, serde::Serialize)]
+pub struct TrainedProbe {
+    /// Examples that it learned from.
+    pub examples: usize,
+    /// Intents that it knows.
+    pub intents: usize,
+    /// Seconds.
+    pub seconds: f64,
+    /// Accuracy of the nearest neighbours by cosine on a held-out fifth.
+    pub neighbours_accuracy: f64,
+    /// With the probe beside them.
+    pub accuracy: f64,
+    /// Whether it is listened to.
+    pub useful: bool,
+}
+
+/// Trains the store's probe where there is none yet, or enough has changed; says so when it did.
+/// `taxonomy` is the store's own, if it has one.
+pub async fn refresh(
+    store: &dyn ExampleStore,
+    embedder: &dyn Embedder,
+    taxonomy: Option<&Taxonomy>,
+    changed_in_place: usize,
+) -> Result<Option<TrainedProbe>> {
+    let intents = store.intents().await?;
+    let stored: usize = intents.iter().map(|(_, count)| count).sum();
+    let header = store.blob(PROBE_BLOB).await?.and_then(|bytes| Header::read(&bytes));
+    let knows = |header: &Header, intent: &str| header.classes.iter().any(|class| class == intent);
+    let is_fresh = header.as_ref().is_some_and(|header| {
+        let changed = changed_in_place.saturating_sub(header.changed_in_place);
+        header.version == VERSION
+            && real(changed) < STALE_SHARE * real(stored)
+            && intents.iter().all(|(intent, _)| {
+                knows(header, intent)
+                    || taxonomy.is_some_and(|t| header.classes.iter().any(|c| t.resolve(c) == t.resolve(intent)))
+            })
+    });
+    if is_fresh || !is_enough(stored, intents.len()) {
+        return Ok(None);
+    }
+    let own_name = |label: String| match taxonomy {
+        Some(taxonomy) => taxonomy.resolve(&label).map(str::to_owned),
+        None => Some(label),
+    };
+    let mut examples = Vec::with_capacity(stored);
+    let mut start = None;
+    loop {
+        let (page, next) = store.scroll(start, PAGE, true).await?;
+        examples.extend(
+            page.into_iter().filter_map(|stored| Some((own_name(stored.example.labelled.intent)?, stored.dense?))),
+        );
+        match next {
+            Some(_) => start = next,
+            None => break,
+        }
+    }
+    let described = describe(embedder, taxonomy).await?;
+    let trained = tokio::task::spawn_blocking(move || train(&examples, &described))
+        .await
+        .map_err(|e| Error::internal(format!("training the probe stopped: {e}")))??;
+    let Some((mut probe, outcome)) = trained else { return Ok(None) };
+    probe.header.changed_in_place = changed_in_place;
+    store.put_blob(PROBE_BLOB, probe.to_bytes()?).await?;
+    Ok(Some(outcome))
+}
+
+/// Vectors of what the taxonomy says about its intents.
+async fn describe(embedder: &dyn Embedder, taxonomy: Option<&Taxonomy>) -> Result<Vec<(String, Vec<f32>)>> {
+    let intents = taxonomy.map(|taxonomy| taxonomy.intents.as_slice()).unwrap_or_default();
+    let described: Vec<_> = intents.iter().filter(|intent| !intent.description.is_empty()).collect();
+    let text = |intent: &Intent| format!("{}: {}", intent.name.replace('_', " "), intent.description);
+    let vectors = embed_checked(embedder, described.iter().map(|intent| text(intent)).collect()).await?;
+    Ok(described.into_iter().map(|intent| intent.name.clone()).zip(vectors).collect())
+}
+
+fn is_enough(examples: usize, intents: usize) -> bool {
+    examples >= MIN_EXAMPLES && intents >= 2 && examples >= MIN_PER_INTENT * intents
+}
+
+/// Vectors with the positions of their classes.
+#[derive(Default)]
+struct Rows {
+    vectors: Vec<f32>,
+    labels: Vec<usize>,
+}
+
+impl Rows {
+    fn push(&mut self, vector: &[f32], label: usize) {
+        self.vectors.extend_from_slice(vector);
+        self.labels.push(label);
+    }
+}
+
+/// Trains on labelled vectors of unit length. `described` are vectors of what is written about
+/// intents. `None` when there are too few examples.
+pub fn train(
+    examples: &[(String, Vec<f32>)],
+    described: &[(String, Vec<f32>)],
+) -> Result<Option<(Probe, TrainedProbe)>> {
+    let begun = Instant::now();
+    let classes: Vec<&str> = examples
+        .iter()
+        .chain(described)
+        .map(|(intent, _)| intent.as_str())
+        .collect::<BTreeSet<_>>()
+        .into_iter()
+        .collect();
+    let with_examples = examples.iter().map(|(intent, _)| intent).collect::<BTreeSet<_>>().len();
+    if !is_enough(examples.len(), with_examples) {
+        return Ok(None);
+    }
+    let dimension = examples[0].1.len();
+    let class_of: HashMap<&str, usize> =
+        classes.iter().enumerate().map(|(position, class)| (*class, position)).collect();
+    let label = |intent: &str| class_of[intent];
+
+    // By intent and in turns, so that every intent keeps its share.
+    let affordable = fit::affordable_rows(dimension, classes.len()).max(MIN_EXAMPLES);
+    let wanted = affordable.min(examples.len());
+    let mut order: Vec<usize> = (0..examples.len()).collect();
+    order.sort_by_key(|&position| label(&examples[position].0));
+    let used: Vec<usize> = (0..wanted).map(|place| order[place * order.len() / wanted]).collect();
+
+    let rows = |chosen: &mut dyn Iterator<Item = usize>| {
+        let mut rows = Rows::default();
+        for position in chosen {
+            let (intent, vector) = &examples[position];
+            rows.push(vector, label(intent));
+        }
+        for (intent, vector) in described {
+            (0..DESCRIPTION_WEIGHT).for_each(|_| rows.push(vector, label(intent)));
+        }
+        rows
+    };
+    let is_held_out = |place: &usize| place % HELD_OUT == HELD_OUT / 2;
+    let all = rows(&mut used.iter().copied());
+    let part =
+        rows(&mut used.iter().enumerate().filter(|(place, _)| !is_held_out(place)).map(|(_, &position)| position));
+    let fit = |rows: Rows| fit::fit(rows.vectors, rows.labels, dimension, classes.len());
+    let (weights, part) = std::thread::scope(|scope| {
+        let other = scope.spawn(|| fit(part));
+        let weights = fit(all);
+        (weights, other.join().unwrap_or_else(|_| Err(Error::internal("training the probe stopped"))))
+    });
+
+    let names: Vec<Option<String>> = classes.iter().map(|&class| Some(class.to_owned())).collect();
+    let header = Header {
+        classes: classes.into_iter().map(str::to_owned).collect(),
+        dimension,
+        useful: true,
+        examples: examples.len(),
+        changed_in_place: 0,
+        version: VERSION,
+    };
+    let part = Probe { header, names, weights: part? };
+    let (held_out, kept): (Vec<_>, Vec<_>) = used.iter().enumerate().partition(|(place, _)| is_held_out(place));
+    let trials = trials(examples, &held_out, &kept, &part);
+    let share = |right: usize| real(right) / real(trials.len().max(1));
+    let alone = trials.iter().filter(|trial| trial.is_right(|(share, _)| share)).count();
+    let together = trials.iter().filter(|trial| trial.is_right(|(share, p)| product(share, p))).count();
+    let outcome = TrainedProbe {
+        examples: used.len(),
+        intents: part.names.len(),
+        seconds: begun.elapsed().as_secs_f64(),
+        neighbours_accuracy: share(alone),
+        accuracy: share(together),
+        useful: together > alone,
+    };
+    let header = Header { useful: outcome.useful, ..part.header };
+    Ok(Some((Probe { header, weights: weights?, ..part }, outcome)))
+}
+
+/// A held-out example: for each intent in question the vote's share and the probe's
+/// probability, and which intent is right.
+struct Trial {
+    intents: Vec<(f32, f32)>,
+    right: usize,
+}
+
+impl Trial {
+    fn is_right(&self, standing: impl Fn((f32, f32)) -> f32) -> bool {
+        let standings = self.intents.iter().map(|&both| standing(both));
+        let best = standings.enumerate().max_by(|a, b| a.1.total_cmp(&b.1));
+        best.is_some_and(|(position, _)| position == self.right)
+    }
+}
+
+/// Exact search by cosine among what was kept.
+fn trials(
+    examples: &[(String, Vec<f32>)],
+    held_out: &[(usize, &usize)],
+    kept: &[(usize, &usize)],
+    probe: &Probe,
+) -> Vec<Trial> {
+    let step = held_out.len().div_ceil(MAX_HELD_OUT).max(1);
+    held_out
+        .iter()
+        .step_by(step)
+        .map(|&(_, &position)| {
+            let (intent, vector) = &examples[position];
+            let mut nearest: Vec<(&str, f32)> = kept
+                .iter()
+                .map(|&(_, &other)| (examples[other].0.as_str(), cosine(&examples[other].1, vector)))
+                .collect();
+            let voters = VOTERS.min(nearest.len());
+            nearest.select_nth_unstable_by(voters - 1, |a, b| b.1.total_cmp(&a.1));
+            nearest.truncate(voters);
+            nearest.sort_by(|a, b| b.1.total_cmp(&a.1));
+            let votes = shares(nearest);
+            let share_of =
+                |intent: &str| votes.iter().find(|(voted, _)| *voted == intent).map_or(0.0, |(_, share)| *share);
+            let opinion = probe.probabilities(vector);
+            let right = opinion.iter().position(|(known, _)| known == intent).unwrap_or(usize::MAX);
+            Trial { intents: opinion.iter().map(|(intent, p)| (share_of(intent), *p)).collect(), right }
+        })
+        .collect()
+}

