@@ -7,6 +7,8 @@ use super::{Label, Labeler};
 use crate::Result;
 use crate::retrieve::{Candidate, Evidence, Vote};
 
+mod attributes;
+
 /// How many of the candidates vote.
 const VOTERS: usize = 20;
 
@@ -39,6 +41,7 @@ impl Labeler for VoteLabeler {
         };
         Ok(Label {
             intent: Some(winner.intent.clone()),
+            attributes: attributes::vote(evidence, &winner.intent),
             reasoning: Some(reasoning(evidence, &votes)),
             confidence: Some(winner.share),
             cost_usd: Some(0.0),
@@ -57,7 +60,7 @@ pub fn vote(candidates: &[Candidate]) -> Vec<Vote> {
     let mut votes: Vec<Vote> = Vec::new();
     let mut total = 0.0;
     for candidate in ballots {
-        let weight = ((candidate.score - best) / TEMPERATURE).exp();
+        let weight = weight(candidate.score, best);
         total += weight;
         let intent = &candidate.example.labelled.intent;
         match votes.iter_mut().find(|vote| vote.intent == *intent) {
@@ -70,6 +73,11 @@ pub fn vote(candidates: &[Candidate]) -> Vec<Vote> {
     }
     votes.sort_by(|a, b| b.share.total_cmp(&a.share).then_with(|| a.intent.cmp(&b.intent)));
     votes
+}
+
+/// What a candidate's vote weighs beside that of the best one.
+fn weight(score: f32, best: f32) -> f32 {
+    ((score - best) / TEMPERATURE).exp()
 }
 
 fn reasoning(evidence: &Evidence, votes: &[Vote]) -> String {
