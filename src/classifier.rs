@@ -1,5 +1,6 @@
 //! Where the stages meet: embed, retrieve, label, decide.
 
+use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -41,6 +42,10 @@ pub struct Classification {
     pub intent: Option<String>,
     /// The intent's category, where the taxonomy has one.
     pub category: Option<String>,
+    /// Intents of further requests in the ticket, the most important first.
+    pub secondary: Vec<String>,
+    /// Attributes of the taxonomy by name, each with one of its values.
+    pub attributes: BTreeMap<String, String>,
     /// Route or review.
     pub decision: Decision,
     /// Why it is routed or reviewed.
@@ -63,7 +68,8 @@ pub struct Classification {
     pub cost_usd: Option<f64>,
     /// Time by stage.
     pub latency_ms: Latency,
-    /// What else the user should know, such as a shortened text.
+    /// What else the user should know, such as a shortened text or a part of the answer that
+    /// was left out.
     pub notes: Vec<String>,
     /// The API's id of the last request.
     pub request_id: Option<String>,

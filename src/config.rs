@@ -32,6 +32,8 @@ pub struct Config {
     pub ca_file: Option<PathBuf>,
     /// A folder with prompt templates.
     pub prompts: Option<PathBuf>,
+    /// `auto`, `all` or `shortlist`: the intents that each prompt describes.
+    pub intents: Option<String>,
     /// How many examples are shown.
     pub k: Option<usize>,
     /// The confidence below which a ticket goes to review.
@@ -60,6 +62,7 @@ impl Config {
             models: variable("TICKET_ROUTER_MODELS").map(PathBuf::from).or(from_file.models),
             ca_file: variable("TICKET_ROUTER_CA_FILE").map(PathBuf::from).or(from_file.ca_file),
             prompts: variable("TICKET_ROUTER_PROMPTS").map(PathBuf::from).or(from_file.prompts),
+            intents: variable("TICKET_ROUTER_INTENTS").or(from_file.intents),
             k: number("TICKET_ROUTER_K")?.or(from_file.k),
             min_confidence: number("TICKET_ROUTER_MIN_CONFIDENCE")?.or(from_file.min_confidence),
             concurrency: number("TICKET_ROUTER_CONCURRENCY")?.or(from_file.concurrency),

@@ -15,10 +15,12 @@ use crate::label::{Labeler, Usage};
 use crate::ticket::{LabelledTicket, text_hash};
 use crate::{Error, Result};
 
+mod attributes;
 pub mod metrics;
 mod score;
 pub mod stats;
 
+pub use attributes::AttributeScore;
 pub use score::{ArmReport, Comparison, Percentiles};
 
 /// How many tickets are embedded together.

@@ -1,5 +1,7 @@
 //! The seam to the labeler: the step that names an intent.
 
+use std::collections::BTreeMap;
+
 use async_trait::async_trait;
 use serde::Serialize;
 
@@ -9,7 +11,7 @@ use crate::retrieve::Evidence;
 mod claude;
 mod vote;
 
-pub use claude::{AnswerForm, ClaudeLabeler};
+pub use claude::{ALL_INTENTS_UP_TO, AnswerForm, ClaudeLabeler, IntentsMode};
 pub use vote::VoteLabeler;
 
 /// What a labeler made of the evidence.
@@ -17,12 +19,18 @@ pub use vote::VoteLabeler;
 pub struct Label {
     /// An intent of the taxonomy, or none.
     pub intent: Option<String>,
+    /// Intents of further requests in the ticket, the most important first, without `intent`.
+    pub secondary: Vec<String>,
+    /// Attributes of the taxonomy by name, each with one of its values.
+    pub attributes: BTreeMap<String, String>,
     /// Why, in a sentence or two.
     pub reasoning: Option<String>,
     /// How sure the labeler is, 0 to 1, where it says so itself.
     pub confidence: Option<f32>,
     /// Why a person must look at it, where the labeler itself knows one.
     pub doubt: Option<String>,
+    /// What was left out of the answer, and why.
+    pub notes: Vec<String>,
     /// The model that answered.
     pub model: Option<String>,
     /// What was used.

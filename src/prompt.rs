@@ -11,10 +11,11 @@ use serde::Serialize;
 
 use crate::label::AnswerForm;
 use crate::retrieve::Evidence;
-use crate::taxonomy::Taxonomy;
+use crate::taxonomy::{Intent, Taxonomy};
 use crate::{Error, Result};
 
-const TEMPLATES: [(&str, &str); 3] = [
+const TEMPLATES: [(&str, &str); 4] = [
+    ("intents.jinja", include_str!("../prompts/intents.jinja")),
     ("system.jinja", include_str!("../prompts/system.jinja")),
     ("ticket.jinja", include_str!("../prompts/ticket.jinja")),
     ("repair.jinja", include_str!("../prompts/repair.jinja")),
@@ -30,6 +31,7 @@ struct ShownExample<'a> {
     text: &'a str,
     reasoning: Option<&'a str>,
     intent: &'a str,
+    attributes: Vec<(&'a str, &'a str)>,
 }
 
 impl Prompts {
@@ -60,18 +62,23 @@ impl Prompts {
         Ok(Self { environment })
     }
 
-    /// The static part: rules and intents. The same bytes for every ticket.
-    pub fn system(&self, taxonomy: &Taxonomy, form: AnswerForm) -> Result<String> {
+    /// The static part: rules, attributes and intents. The same bytes for every ticket.
+    ///
+    /// With a `way_out` the intents come with each ticket instead, and the way out is the answer
+    /// that none of them fits.
+    pub fn system(&self, taxonomy: &Taxonomy, form: AnswerForm, way_out: Option<&str>) -> Result<String> {
         let fallback = taxonomy.fallback.as_deref();
         let priority = taxonomy.priority.as_deref();
-        self.render(
-            "system.jinja",
-            context! { intents => &taxonomy.intents, fallback, priority, structured => form == AnswerForm::Structured },
-        )
+        let intents = if way_out.is_some() { &[] } else { taxonomy.intents.as_slice() };
+        let attributes = &taxonomy.attributes;
+        let structured = form == AnswerForm::Structured;
+        self.render("system.jinja", context! { intents, attributes, fallback, priority, structured, way_out })
     }
 
-    /// The part of one ticket: its examples and its text.
-    pub fn ticket(&self, evidence: &Evidence) -> Result<String> {
+    /// The part of one ticket: the intents that are offered for it alone, if any, its examples
+    /// and its text.
+    pub fn ticket(&self, evidence: &Evidence, intents: &[&Intent]) -> Result<String> {
+        let known = &evidence.taxonomy.attributes;
         let examples: Vec<ShownExample> = evidence
             .examples
             .iter()
@@ -81,15 +88,18 @@ impl Prompts {
                     text: labelled.ticket.text.trim(),
                     reasoning: labelled.reasoning.as_deref(),
                     intent: &labelled.intent,
+                    attributes: known
+                        .iter()
+                        .filter_map(|attribute| Some((attribute.name.as_str(), attribute.value_of(&labelled.ticket)?)))
+                        .collect(),
                 }
             })
             .collect();
-        self.render("ticket.jinja", context! { examples, ticket => evidence.ticket.text.trim() })
+        self.render("ticket.jinja", context! { intents, examples, ticket => evidence.ticket.text.trim() })
     }
 
     /// Asks again after an answer whose intent is not of the taxonomy, or that had none.
-    pub fn repair(&self, answered: Option<&str>, taxonomy: &Taxonomy, form: AnswerForm) -> Result<String> {
-        let names: Vec<&str> = taxonomy.intents.iter().map(|intent| intent.name.as_str()).collect();
+    pub fn repair(&self, answered: Option<&str>, names: &[&str], form: AnswerForm) -> Result<String> {
         self.render("repair.jinja", context! { answered, names, structured => form == AnswerForm::Structured })
     }
 

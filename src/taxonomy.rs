@@ -6,8 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
+mod attribute;
 mod levels;
 
+pub use attribute::{Attribute, AttributeValue};
 pub use levels::{Level, Levels};
 
 /// The intents of a desk. Read from TOML with [`Taxonomy::from_toml`], or made of the labels
@@ -73,45 +75,6 @@ pub struct Intent {
     /// Other names for it, in files and in answers.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub aliases: Vec<String>,
-}
-
-/// A question about a ticket besides its intent, such as `urgency`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Attribute {
-    /// Its name.
-    pub name: String,
-    /// What is asked.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub description: String,
-    /// The answers it allows.
-    #[serde(default)]
-    pub values: Vec<AttributeValue>,
-}
-
-/// An answer to an [`Attribute`]; in the file a string, or a table with a description.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(untagged)]
-pub enum AttributeValue {
-    /// The value alone.
-    Name(String),
-    /// The value and what it means.
-    Described {
-        /// The value.
-        name: String,
-        /// What it means.
-        description: String,
-    },
-}
-
-impl AttributeValue {
-    /// The value itself.
-    #[must_use]
-    pub fn name(&self) -> &str {
-        match self {
-            Self::Name(name) | Self::Described { name, .. } => name,
-        }
-    }
 }
 
 const fn first_version() -> u32 {
@@ -199,6 +162,14 @@ impl Taxonomy {
         for intent in &self.intents {
             if let Some(name) = intent.confused_with.iter().find(|name| self.resolve(name).is_none()) {
                 return bad(format!("{:?} is confused_with {name:?}, which is no intent", intent.name));
+            }
+        }
+        for (position, attribute) in self.attributes.iter().enumerate() {
+            if let Some(fault) = attribute.fault() {
+                return bad(fault);
+            }
+            if self.attributes[..position].iter().any(|earlier| earlier.is_named(&attribute.name)) {
+                return bad(format!("the attribute {:?} is there twice; rename one", attribute.name));
             }
         }
         if let Some(name) = &self.fallback {

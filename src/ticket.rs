@@ -58,6 +58,14 @@ impl Ticket {
         }
     }
 
+    /// Its value of an attribute: one of the further fields, or the language for the attribute
+    /// of that name.
+    #[must_use]
+    pub fn attribute(&self, name: &str) -> Option<&str> {
+        let language = || self.language.as_deref().filter(|_| name == "language");
+        self.attributes.get(name).map(String::as_str).or_else(language)
+    }
+
     /// Cuts an overlong text to [`MAX_TEXT_CHARS`] and returns a note that says so.
     pub fn shorten(&mut self) -> Option<String> {
         // Every character has at least one byte, so most texts need no counting.

@@ -1,6 +1,7 @@
 //! The integration tests, one program so that the engine is linked once.
 //!
-//! Where a new test goes: what the program does by command in `index`, `classify`, `eval`;
+//! Where a new test goes: what the program does by command in `index`, `classify`, `eval`, and in
+//! `attributes` and `shortlist` what these ask beside the intent and which intents they offer;
 //! messages about bad input and a bad set-up in `bad_input`; the API's
 //! behaviour in `claude_*`, against the double in `raw_double` where it must misbehave; killed runs in `kill`; rendered
 //! prompts and request bodies in `prompts`; the library in `library`; `examples_db` itself
@@ -15,6 +16,8 @@
     reason = "tests fail loudly, count little and compare what was printed"
 )]
 
+#[path = "suite/attributes.rs"]
+mod attributes;
 #[path = "suite/bad_input.rs"]
 mod bad_input;
 #[path = "suite/classify.rs"]
@@ -45,3 +48,5 @@ mod library;
 mod prompts;
 #[path = "suite/raw_double.rs"]
 mod raw_double;
+#[path = "suite/shortlist.rs"]
+mod shortlist;

@@ -87,6 +87,8 @@ impl Judge {
             id: gathered.ticket.id.clone(),
             category: label.intent.as_deref().and_then(|intent| gathered.taxonomy.category_of(intent)).map(Into::into),
             intent: label.intent,
+            secondary: label.secondary,
+            attributes: label.attributes,
             decision: decided.decision,
             reason: decided.reason,
             reasoning: label.reasoning,
@@ -98,7 +100,7 @@ impl Judge {
             usage: label.usage,
             cost_usd: label.cost_usd,
             latency_ms: Latency { embed, retrieve, label: labelled, total: embed + retrieve + labelled },
-            notes: gathered.notes.clone(),
+            notes: gathered.notes.iter().cloned().chain(label.notes).collect(),
             request_id: label.request_id,
         })
     }

@@ -16,8 +16,9 @@ use crate::claude::{BatchSettings, Batches};
 use crate::ticket::Ticket;
 use crate::{Error, ErrorKind};
 
-/// A ticket may need a second question or more room; each is another round.
-const ROUNDS: usize = 4;
+/// A ticket may need more room, a question back, the whole list of intents, and more room
+/// again; each is another round.
+const ROUNDS: usize = 5;
 /// How long a second interrupt is waited for.
 const SECOND_INTERRUPT: Duration = Duration::from_secs(5);
 

@@ -11,7 +11,7 @@ use crate::claude::{
     AnswerSource, Client, ClientSettings, DEFAULT_MODEL, Journal, Ledger, Model, Models, PaceLimits, RequestKey,
 };
 use crate::config::{self, Config};
-use crate::label::{AnswerForm, ClaudeLabeler, Labeler};
+use crate::label::{AnswerForm, ClaudeLabeler, IntentsMode, Labeler};
 use crate::prompt::Prompts;
 use crate::{Error, Result};
 
@@ -28,6 +28,10 @@ pub(super) struct ClaudeArgs {
     /// Form of the answer [default: structured where the model supports it]
     #[arg(long, value_enum)]
     answer: Option<AnswerArg>,
+    /// Intents that each prompt describes: all (static, cached), or the few that similar tickets
+    /// suggest [default: auto: all up to 100 intents, the shortlist above]
+    #[arg(long, value_enum)]
+    intents: Option<IntentsArg>,
     /// Folder with prompt templates that replace the built-in ones of the same names
     #[arg(long, value_name = "DIR")]
     prompts: Option<PathBuf>,
@@ -69,10 +73,18 @@ enum AnswerArg {
     Structured,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum IntentsArg {
+    Auto,
+    All,
+    Shortlist,
+}
+
 /// Everything that a run with Claude shares between its workers.
 pub(super) struct ClaudeRun {
     pub(super) model: Model,
     form: AnswerForm,
+    intents: IntentsMode,
     prompts: Arc<Prompts>,
     pub(super) client: Option<Arc<Client>>,
     pub(super) journal: Option<Arc<Journal>>,
@@ -101,6 +113,7 @@ impl ClaudeArgs {
             Some(AnswerArg::Tags) => AnswerForm::Tags,
             Some(AnswerArg::Structured) => AnswerForm::Structured,
         };
+        let intents = self.intents(config)?;
         let prompts = Arc::new(Prompts::load(self.prompts.as_deref().or(config.prompts.as_deref()))?);
         let ledger = Arc::new(Ledger::new(model.clone(), self.max_cost)?);
         let replay = self.replay.is_some();
@@ -111,7 +124,22 @@ impl ClaudeArgs {
             (None, None, Some(output)) if sends => Some(Arc::new(Journal::open(&journal_of(output), self.fresh)?)),
             _ => None,
         };
-        Ok(ClaudeRun { model, form, prompts, client, journal, ledger, replay })
+        Ok(ClaudeRun { model, form, intents, prompts, client, journal, ledger, replay })
+    }
+
+    fn intents(&self, config: &Config) -> Result<IntentsMode> {
+        let chosen = match (self.intents, config.intents.as_deref()) {
+            (Some(chosen), _) => chosen,
+            (None, None) => IntentsArg::Auto,
+            (None, Some(name)) => IntentsArg::from_str(name, true).map_err(|_| {
+                Error::configuration(format!("the setting intents is {name:?}; choose auto, all or shortlist"))
+            })?,
+        };
+        Ok(match chosen {
+            IntentsArg::Auto => IntentsMode::Auto,
+            IntentsArg::All => IntentsMode::All,
+            IntentsArg::Shortlist => IntentsMode::Shortlist,
+        })
     }
 
     fn client(&self, config: &Config, concurrency: usize) -> Result<Client> {
@@ -162,7 +190,8 @@ impl ClaudeRun {
     }
 
     fn labeler_of(&self, source: Option<Arc<AnswerSource>>) -> Arc<dyn Labeler> {
-        Arc::new(ClaudeLabeler::new(source, self.model.clone(), self.form, Arc::clone(&self.prompts)))
+        let labeler = ClaudeLabeler::new(source, self.model.clone(), self.form, Arc::clone(&self.prompts));
+        Arc::new(labeler.with_intents(self.intents))
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Usage;
+use super::attributes::{self, AttributeScore};
 use super::metrics::{self, CaseScore, IntentScore, Scored};
 use super::stats::{self, real};
 use crate::classifier::Classification;
@@ -46,6 +47,8 @@ pub struct ArmReport {
     pub latency_ms: Percentiles,
     /// Accuracy by case.
     pub cases: Vec<CaseScore>,
+    /// Scores of the attributes that the tickets carry.
+    pub attributes: Vec<AttributeScore>,
     /// Scores by intent.
     pub intents: Vec<IntentScore>,
     /// What went wrong, ticket by ticket.
@@ -108,6 +111,7 @@ pub(super) fn arm(
     {
         return Err(Error::new(first.kind(), format!("no ticket could be classified: {first}")));
     }
+    let attributes = attributes::scores(taxonomy, tickets, &answers);
     let (mut scored, mut latencies, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
     let (mut routed, mut routed_right, mut reviews, mut errors, mut usage, mut cost_usd, mut model) =
         (0, 0, 0, 0, Usage::default(), Some(0.0), None);
@@ -157,6 +161,7 @@ pub(super) fn arm(
         cost_per_ticket_usd: cost_usd.map(|cost| cost / real(n)),
         latency_ms: Percentiles { p50: stats::percentile(&latencies, 0.5), p95: stats::percentile(&latencies, 0.95) },
         cases: metrics::by_case(&scored),
+        attributes,
         intents,
         mistakes,
         right: scored.iter().map(|answer| answer.correct).collect(),

@@ -8,6 +8,8 @@ use crate::Result;
 use crate::rank::{VOTERS, Vote, vote};
 use crate::retrieve::Evidence;
 
+mod attributes;
+
 /// Below this share of the vote a ticket goes to review.
 const MIN_SHARE: f32 = 0.5;
 
@@ -35,6 +37,7 @@ impl Labeler for VoteLabeler {
         };
         Ok(Label {
             intent: Some(winner.intent.clone()),
+            attributes: attributes::vote(evidence, &winner.intent),
             reasoning: Some(reasoning(evidence, votes)),
             confidence: Some(winner.share),
             cost_usd: Some(0.0),

@@ -21,11 +21,23 @@ fn intent(answer: &Classification) -> String {
     }
 }
 
-/// One line: id, decision, intent, the start of the text, and why where it is a review.
+fn attributes(answer: &Classification) -> String {
+    let pairs: Vec<String> = answer.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
+    clean(&pairs.join(", "))
+}
+
+/// One line: id, decision, intents, attributes, the start of the text, and why where it is a
+/// review.
 #[must_use]
 pub fn line(text: &str, answer: &Classification) -> String {
-    let mut line =
-        format!("{}  {:<6}  {}  \"{}\"", clean(&answer.id), decision(answer), intent(answer), excerpt(text, 60));
+    let mut line = format!("{}  {:<6}  {}", clean(&answer.id), decision(answer), intent(answer));
+    for secondary in &answer.secondary {
+        let _ = write!(line, " + {}", clean(secondary));
+    }
+    if !answer.attributes.is_empty() {
+        let _ = write!(line, "  {}", attributes(answer));
+    }
+    let _ = write!(line, "  \"{}\"", excerpt(text, 60));
     if answer.decision == Decision::Review {
         let _ = write!(line, "  ({})", clean(&answer.reason));
     }
@@ -43,6 +55,12 @@ pub fn explain(text: &str, answer: &Classification) -> String {
         let _ = writeln!(out, "  {name:<11}{}", clean(value));
     };
     row("intent", &intent(answer));
+    if !answer.secondary.is_empty() {
+        row("secondary", &answer.secondary.join(", "));
+    }
+    if !answer.attributes.is_empty() {
+        row("attributes", &attributes(answer));
+    }
     row("decision", &format!("{}: {}", decision(answer), answer.reason));
     if let Some(reasoning) = &answer.reasoning {
         row("reasoning", &excerpt(reasoning, 400));

@@ -56,6 +56,10 @@ pub fn eval_table(report: &EvalReport) -> String {
         out.push('\n');
         table(&mut out, &case_rows(&report.arms));
     }
+    if !first.attributes.is_empty() {
+        out.push('\n');
+        table(&mut out, &attribute_rows(&report.arms));
+    }
     out.push('\n');
     weakest(&mut out, &report.arms[report.arms.len() - 1]);
     out
@@ -113,6 +117,25 @@ fn case_rows(arms: &[ArmReport]) -> Vec<Vec<String>> {
         let mut row = vec![case.case.clone(), case.n.to_string()];
         row.extend(arms.iter().map(|arm| format!("{:.1} %", arm.cases[position].accuracy * 100.0)));
         rows.push(row);
+    }
+    rows
+}
+
+fn attribute_rows(arms: &[ArmReport]) -> Vec<Vec<String>> {
+    let header = ["attribute", "arm", "n", "accuracy", "95 % interval", "macro-F1"];
+    let mut rows = vec![header.map(String::from).to_vec()];
+    for (position, attribute) in arms[0].attributes.iter().enumerate() {
+        rows.extend(arms.iter().map(|arm| {
+            let score = &arm.attributes[position];
+            vec![
+                attribute.name.clone(),
+                arm.name.clone(),
+                score.n.to_string(),
+                format!("{:.1} %", score.accuracy * 100.0),
+                format!("{:.1} – {:.1}", score.ci95.0 * 100.0, score.ci95.1 * 100.0),
+                format!("{:.3}", score.macro_f1),
+            ]
+        }));
     }
     rows
 }

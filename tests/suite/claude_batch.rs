@@ -13,8 +13,8 @@ use crate::raw_double::{Asked, RawDouble, Reply, answer, numbered_tickets};
 /// Batches as the API keeps them.
 #[derive(Default)]
 struct Batches {
-    /// Requests by batch id: `custom_id` and the ticket's number.
-    sent: HashMap<String, Vec<(String, u64)>>,
+    /// Requests by batch id: `custom_id`, the ticket's number, and whether it offers a shortlist.
+    sent: HashMap<String, Vec<(String, u64, bool)>>,
     looks: HashMap<String, usize>,
     canceled: Vec<String>,
     /// Tickets whose requests expired once already.
@@ -22,7 +22,8 @@ struct Batches {
 }
 
 /// A double of the batch endpoints. A batch ends at its second look; results come shuffled;
-/// in each batch every tenth request expires the first time and ticket 7 fails for good.
+/// in each batch every tenth request expires the first time and ticket 7 fails for good. No
+/// shortlist ever fits.
 async fn double(looks_until_ended: usize) -> (RawDouble, Arc<Mutex<Batches>>) {
     let batches = Arc::new(Mutex::new(Batches::default()));
     let shared = Arc::clone(&batches);
@@ -37,7 +38,7 @@ async fn double(looks_until_ended: usize) -> (RawDouble, Arc<Mutex<Batches>>) {
                     let text = request["params"]["messages"][0]["content"].as_str().unwrap();
                     let number = text.rsplit("ticket no ").next().unwrap().split(' ').next().unwrap().parse().unwrap();
                     assert!(request["params"].get("stream").is_none());
-                    (request["custom_id"].as_str().unwrap().to_owned(), number)
+                    (request["custom_id"].as_str().unwrap().to_owned(), number, text.contains("<intents>"))
                 });
                 let named = named.collect();
                 batches.sent.insert(id.clone(), named);
@@ -59,14 +60,15 @@ async fn double(looks_until_ended: usize) -> (RawDouble, Arc<Mutex<Batches>>) {
                 let lines: Vec<String> = sent
                     .iter()
                     .rev()
-                    .map(|(custom_id, number)| {
+                    .map(|(custom_id, number, listed)| {
                         let result = if *number == 7 {
                             json!({"type": "errored", "error": {"type": "error", "error": {"type": "invalid_request_error", "message": "no sevens"}}})
                         } else if number % 10 == 4 && !batches.expired.contains(number) {
                             batches.expired.push(*number);
                             json!({"type": "expired"})
                         } else {
-                            json!({"type": "succeeded", "message": answer("order_status")})
+                            let intent = if *listed { "none_of_these" } else { "order_status" };
+                            json!({"type": "succeeded", "message": answer(intent)})
                         };
                         json!({"custom_id": custom_id, "result": result}).to_string()
                     })
@@ -136,6 +138,18 @@ async fn shuffled_expired_and_failed_results_end_as_the_direct_way_would() {
     sizes.sort_unstable();
     assert_eq!(sizes, [5, 10, 20, 20], "split by count, and the five expired ones once more");
     assert!(outcome.stderr.contains("49 by batch"), "{}", outcome.stderr);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_no_shortlist_fits_goes_into_a_further_batch_with_all_intents() {
+    let bench = small_store(4);
+    let (double, batches) = double(0).await;
+    double.run(&bench, &[&RUN[..], &["--intents", "shortlist"]].concat()).ok();
+    for line in lines(&bench) {
+        assert_eq!((line["intent"].as_str(), line["usage"]["requests"].as_u64()), (Some("order_status"), Some(2)));
+    }
+    let sizes: Vec<usize> = batches.lock().unwrap().sent.values().map(Vec::len).collect();
+    assert_eq!(sizes, [4, 4]);
 }
 
 #[tokio::test(flavor = "multi_thread")]

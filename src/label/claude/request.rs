@@ -1,0 +1,92 @@
+//! The requests: a static part, the same bytes for every ticket, and the part of the ticket.
+
+use std::sync::Arc;
+
+use serde_json::{Map, Value, json};
+
+use super::{AnswerForm, ClaudeLabeler, Offer};
+use crate::Result;
+use crate::claude::{
+    CacheControl, Message, OutputConfig, OutputFormat, Request, Sampling, SystemBlock, Thinking, ThinkingRule,
+};
+use crate::retrieve::Evidence;
+use crate::taxonomy::{AttributeValue, Taxonomy};
+
+/// Room for two sentences of reasoning in any language, the intents and the attributes.
+const MAX_TOKENS: u32 = 1024;
+
+/// What all requests with the same offer share.
+pub(super) struct Fixed {
+    system: String,
+    schema: Value,
+}
+
+impl ClaudeLabeler {
+    /// The request that offers these intents for this evidence.
+    pub(super) fn request_with(&self, offer: &Offer<'_>, evidence: &Evidence) -> Result<Request> {
+        let (model, fixed) = (&self.model, self.fixed(offer, &evidence.taxonomy)?);
+        let format = (self.form == AnswerForm::Structured)
+            .then(|| OutputFormat { kind: "json_schema", schema: fixed.schema.clone() });
+        let output = OutputConfig { effort: model.effort.clone(), format };
+        Ok(Request {
+            model: model.id.clone(),
+            max_tokens: self.room_of(MAX_TOKENS),
+            temperature: (model.sampling == Sampling::Temperature).then_some(0.0),
+            thinking: (model.thinking == ThinkingRule::Disabled).then_some(Thinking { kind: "disabled" }),
+            output_config: (output != OutputConfig::default()).then_some(output),
+            system: vec![SystemBlock {
+                kind: "text",
+                text: fixed.system.clone(),
+                cache_control: Some(CacheControl { kind: "ephemeral" }),
+            }],
+            messages: vec![Message { role: "user", content: self.prompts.ticket(evidence, offer.intents())? }],
+        })
+    }
+
+    /// So many tokens for an answer, or as many as the model can give.
+    pub(super) fn room_of(&self, tokens: u32) -> u32 {
+        tokens.min(self.model.max_output.unwrap_or(tokens))
+    }
+
+    fn fixed(&self, offer: &Offer<'_>, taxonomy: &Arc<Taxonomy>) -> Result<Arc<Fixed>> {
+        let way_out = offer.way_out();
+        let kept = &self.fixed[usize::from(way_out.is_some())];
+        if let Some((of, fixed)) = kept.get()
+            && Arc::ptr_eq(of, taxonomy)
+        {
+            return Ok(Arc::clone(fixed));
+        }
+        let system = self.prompts.system(taxonomy, self.form, way_out)?;
+        let fixed = Arc::new(Fixed { system, schema: schema(taxonomy, way_out) });
+        // Losing the race means that another call keeps the same text.
+        let _ = kept.set((Arc::clone(taxonomy), Arc::clone(&fixed)));
+        Ok(fixed)
+    }
+}
+
+/// One static schema with all intents, whatever is offered for a ticket: another one for each
+/// ticket would defeat the caches of the prompt and of the grammar. Reasoning comes first, as
+/// the model writes it first.
+fn schema(taxonomy: &Taxonomy, way_out: Option<&str>) -> Value {
+    let object = |properties: Map<String, Value>| {
+        let required: Vec<&String> = properties.keys().collect();
+        let required = json!(required);
+        json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
+    };
+    let names: Vec<&str> = taxonomy.intents.iter().map(|intent| intent.name.as_str()).collect();
+    let answers: Vec<&str> = names.iter().copied().chain(way_out).collect();
+    let mut properties = Map::new();
+    properties
+        .insert("reasoning".into(), json!({"type": "string", "description": "One or two sentences on what decides."}));
+    properties.insert("intent".into(), json!({"type": "string", "enum": answers}));
+    properties.insert("secondary".into(), json!({"type": "array", "items": {"type": "string", "enum": names}}));
+    if !taxonomy.attributes.is_empty() {
+        // In an object of their own, so that none can take another key's name.
+        let attributes = taxonomy.attributes.iter().map(|attribute| {
+            let values: Vec<&str> = attribute.values.iter().map(AttributeValue::name).collect();
+            (attribute.name.clone(), json!({"type": "string", "enum": values}))
+        });
+        properties.insert("attributes".into(), object(attributes.collect()));
+    }
+    object(properties)
+}
