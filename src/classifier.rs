@@ -12,7 +12,7 @@ use crate::decide::Decision;
 use crate::embed::Embedder;
 use crate::label::{Labeler, Usage};
 use crate::store::{ExampleStore, Filter};
-use crate::taxonomy::Taxonomy;
+use crate::taxonomy::{Route, Taxonomy};
 use crate::ticket::{LabelledTicket, Ticket};
 use crate::{Error, Result};
 
@@ -41,6 +41,8 @@ pub struct Classification {
     pub intent: Option<String>,
     /// The intent's category, where the taxonomy has one.
     pub category: Option<String>,
+    /// Where the taxonomy's routes send it, in a review by the best guess; `None` where none matches.
+    pub route: Option<Route>,
     /// Route or review.
     pub decision: Decision,
     /// Why it is routed or reviewed.

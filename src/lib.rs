@@ -14,7 +14,7 @@
 //! - [`claude`]: the client of the Messages API.
 //! - [`retrieve`], [`prompt`], [`parse`], [`decide`]: pure stages.
 //! - [`classifier`]: the one place where the stages meet.
-//! - [`input`], [`index`], [`eval`], [`report`]: what is built on it.
+//! - [`input`], [`index`], [`relabel`], [`eval`], [`report`]: what is built on it.
 //!
 //! Start at [`Classifier::builder`].
 
@@ -32,6 +32,7 @@ pub mod input;
 pub mod label;
 pub mod parse;
 pub mod prompt;
+pub mod relabel;
 pub mod report;
 pub mod retrieve;
 pub mod store;

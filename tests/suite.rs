@@ -1,6 +1,6 @@
 //! The integration tests, one program so that the engine is linked once.
 //!
-//! Where a new test goes: what the program does by command in `index`, `classify`, `eval`;
+//! Where a new test goes: what the program does by command in `index`, `classify`, `eval`, `taxonomy`;
 //! messages about bad input and a bad set-up in `bad_input`; the API's
 //! behaviour in `claude_*`, against the double in `raw_double` where it must misbehave; killed runs in `kill`; rendered
 //! prompts and request bodies in `prompts`; the library in `library`; `examples_db` itself
@@ -45,3 +45,5 @@ mod library;
 mod prompts;
 #[path = "suite/raw_double.rs"]
 mod raw_double;
+#[path = "suite/taxonomy.rs"]
+mod taxonomy;

@@ -1,5 +1,6 @@
 //! From gathered examples to a classification: choose what to show, label, decide.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -74,9 +75,11 @@ impl Judge {
         let decided = decide(&label, &evidence, self.min_confidence);
         let (embed, retrieve, labelled) =
             (milliseconds(gathered.times.0), milliseconds(gathered.times.1), milliseconds(begun.elapsed()));
+        let (taxonomy, intent) = (&gathered.taxonomy, label.intent.as_deref());
         Ok(Classification {
             id: gathered.ticket.id.clone(),
-            category: label.intent.as_deref().and_then(|intent| gathered.taxonomy.category_of(intent)).map(Into::into),
+            category: intent.and_then(|intent| taxonomy.category_of(intent)).map(Into::into),
+            route: intent.and_then(|intent| taxonomy.route(intent, &BTreeMap::new(), &gathered.ticket)),
             intent: label.intent,
             decision: decided.decision,
             reason: decided.reason,

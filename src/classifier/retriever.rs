@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use crate::embed::{Bm25, Embedder, embed_checked};
 use crate::retrieve::{CANDIDATES, Candidate, fuse};
-use crate::store::{Example, ExampleStore, Filter, MANIFEST_BLOB, Manifest, Query, TAXONOMY_BLOB, example_key};
+use crate::store::{Example, ExampleStore, Filter, MANIFEST_BLOB, Manifest, Query, example_key, taxonomy_of};
 use crate::taxonomy::Taxonomy;
 use crate::ticket::{LabelledTicket, Ticket, text_hash};
 use crate::{Error, Result};
@@ -54,10 +54,7 @@ impl Retriever {
         })?;
         let manifest = Manifest::from_json(&manifest)?;
         manifest.check(embedder.as_ref()).await?;
-        let taxonomy = match store.blob(TAXONOMY_BLOB).await? {
-            Some(stored) => Taxonomy::from_json(&stored)?,
-            None => Taxonomy::from_labels(store.intents().await?.into_iter().map(|(name, _)| name)),
-        };
+        let taxonomy = taxonomy_of(store.as_ref()).await?;
         if manifest.examples > 0 && store.count().await? == 0 {
             return Err(Error::store(format!(
                 "the store is damaged: it holds none of the {} examples that were written; index again into a new --store",

@@ -146,6 +146,12 @@ pub(super) fn share(text: &str) -> Result<f32, String> {
         .ok_or_else(|| format!("{text} is not a share from 0 to 1"))
 }
 
+/// Reads the text of a taxonomy's file.
+pub(super) fn read_taxonomy(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path)
+        .map_err(|e| Error::bad_input(format!("cannot read the taxonomy {}: {e}", path.display())))
+}
+
 /// Reads labelled tickets; a bad row is an error here, since nothing may silently be left out.
 pub(super) fn read_labelled(path: &Path, options: &InputOptions) -> Result<Vec<LabelledTicket>> {
     let (mut tickets, mut bad) = (Vec::new(), Vec::new());

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::{clean, dollars, excerpt};
 use crate::classifier::Classification;
 use crate::decide::Decision;
+use crate::taxonomy::Route;
 
 fn decision(answer: &Classification) -> &'static str {
     match answer.decision {
@@ -19,6 +20,18 @@ fn intent(answer: &Classification) -> String {
         Some(category) => clean(&format!("{category} / {intent}")),
         None => clean(intent),
     }
+}
+
+fn goes_to(route: &Route) -> String {
+    let mut text = route.queue.clone();
+    if let Some(priority) = &route.priority {
+        let _ = write!(text, ", {priority}");
+    }
+    if let Some(minutes) = route.respond_within_minutes {
+        let _ = write!(text, ", answer within {minutes} min");
+    }
+    let _ = write!(text, " (rule {})", route.rule);
+    text
 }
 
 /// One line: id, decision, intent, the start of the text, and why where it is a review.
@@ -44,6 +57,9 @@ pub fn explain(text: &str, answer: &Classification) -> String {
     };
     row("intent", &intent(answer));
     row("decision", &format!("{}: {}", decision(answer), answer.reason));
+    if let Some(route) = &answer.route {
+        row("route", &goes_to(route));
+    }
     if let Some(reasoning) = &answer.reasoning {
         row("reasoning", &excerpt(reasoning, 400));
     }
