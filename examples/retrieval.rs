@@ -1,28 +1,54 @@
-//! Measures retrieval by cross-validation, without a model call: what `scripts/bench-retrieval`
-//! runs. Everything goes through the library's own index run and retriever.
+//! Measures retrieval without a model call: what `scripts/bench-retrieval` runs.
+//!
+//! `retrieval TRAIN [--taxonomy FILE] [--test FILE] [--folds N]`. Without `--test` it is a
+//! five-fold cross-validation on TRAIN, of which `--folds` runs the first N. Everything goes
+//! through the library's own index run, store and retriever.
 
 use std::collections::HashMap;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
 use async_trait::async_trait;
-use ticket_router::classifier::{Gathered, Retriever, Scope};
+use clap::Parser;
+use ticket_router::classifier::{Examples, Gathered, Judge, Retriever, Scope};
+use ticket_router::claude::estimate::BYTES_PER_TOKEN;
+use ticket_router::claude::{DEFAULT_MODEL as CLAUDE, Models};
 use ticket_router::embed::{Bm25, cosine};
 use ticket_router::index::{IndexOptions, index};
 use ticket_router::input::{self, InputOptions, Row, RowContent};
-use ticket_router::rank;
-use ticket_router::retrieve::{BM25_WEIGHT, CANDIDATES, fuse};
+use ticket_router::label::IntentsMode;
+use ticket_router::probe::Probe;
+use ticket_router::prompt::Prompts;
+use ticket_router::rank::{self, Vote};
+use ticket_router::retrieve::{CANDIDATES, Candidate, fuse};
 use ticket_router::select::{Selection, is_near_text, select};
-use ticket_router::store::{Filter, MANIFEST_BLOB, Manifest, Query};
+use ticket_router::store::{Filter, MANIFEST_BLOB, Manifest, PROBE_BLOB, Query};
 use ticket_router::{
-    DEFAULT_MODEL, EdgeStore, Embedder, ExampleStore as _, FastEmbedder, LabelledTicket, ModelPaths, Result, Taxonomy,
+    AnswerForm, ClaudeLabeler, DEFAULT_MODEL, EdgeStore, Embedder, ExampleStore as _, FastEmbedder, LabelledTicket,
+    ModelPaths, Result, Taxonomy,
 };
 
 const FOLDS: usize = 5;
 const BM25_WEIGHTS: [f32; 5] = [0.0, 0.05, 0.1, 0.2, 0.3];
-const SELECTIONS: [Selection; 3] = [Selection::Nearest, Selection::Diverse, Selection::Contrastive];
+const SELECTIONS: [(Selection, &str); 3] =
+    [(Selection::Nearest, "nearest"), (Selection::Diverse, "diverse"), (Selection::Contrastive, "contrastive")];
 const KS: [usize; 4] = [3, 5, 8, 12];
+
+#[derive(Parser)]
+struct Args {
+    /// Labelled tickets; a column `category` counts as `intent`
+    train: String,
+    /// Their taxonomy
+    #[arg(long)]
+    taxonomy: Option<String>,
+    /// Measure on these instead of on folds of TRAIN
+    #[arg(long)]
+    test: Option<String>,
+    /// How many of the five folds are run
+    #[arg(long, default_value_t = FOLDS)]
+    folds: usize,
+}
 
 /// Vectors that were computed before: folds share them.
 struct Known {
@@ -48,253 +74,223 @@ impl Embedder for Known {
     }
 }
 
-/// Right answers by the name of what was tried.
+/// What is measured, under its name: how often it was right, or the mean of a quantity.
 #[derive(Default)]
-struct Tally {
+struct Table {
     tickets: usize,
-    counts: Vec<(String, usize, f64)>,
+    rows: Vec<(String, f64, Unit)>,
+    times: Vec<f64>,
 }
 
-impl Tally {
-    fn add(&mut self, name: String, right: bool, bytes: usize) {
-        let position = self.counts.iter().position(|(known, ..)| *known == name).unwrap_or_else(|| {
-            self.counts.push((name, 0, 0.0));
-            self.counts.len() - 1
-        });
-        self.counts[position].1 += usize::from(right);
-        #[expect(clippy::cast_precision_loss, reason = "texts are short")]
-        {
-            self.counts[position].2 += bytes as f64;
+#[derive(Clone, Copy, PartialEq)]
+enum Unit {
+    Share,
+    Tokens,
+}
+
+impl Table {
+    fn share(&mut self, name: &str, right: bool) {
+        self.add(name, if right { 1.0 } else { 0.0 }, Unit::Share);
+    }
+
+    #[expect(clippy::cast_precision_loss, reason = "requests are short")]
+    fn tokens(&mut self, name: &str, bytes: usize) {
+        self.add(name, bytes as f64 / BYTES_PER_TOKEN, Unit::Tokens);
+    }
+
+    fn add(&mut self, name: &str, value: f64, unit: Unit) {
+        match self.rows.iter_mut().find(|(known, ..)| known == name) {
+            Some((_, sum, _)) => *sum += value,
+            None => self.rows.push((name.to_owned(), value, unit)),
         }
     }
 
     #[expect(clippy::cast_precision_loss, reason = "there are few tickets")]
-    fn print(&self) {
-        for (name, right, bytes) in &self.counts {
-            let share = 100.0 * *right as f64 / self.tickets as f64;
-            let bytes =
-                if *bytes > 0.0 { format!("  {:6.0} bytes", bytes / self.tickets as f64) } else { String::new() };
-            println!("{name:<44} {share:6.2} %{bytes}");
+    fn print(mut self) {
+        println!("{} tickets", self.tickets);
+        for (name, sum, unit) in &self.rows {
+            let mean = sum / self.tickets as f64;
+            match unit {
+                Unit::Share => println!("  {name:<52} {:6.2} %", mean * 100.0),
+                Unit::Tokens => println!("  {name:<52} {mean:6.0}"),
+            }
         }
+        self.times.sort_by(f64::total_cmp);
+        let at = |share: usize| self.times[self.times.len() * share / 100];
+        println!("  {:<52} {:.3} ms (95 %: {:.3} ms)", "search, ranking and selection, median", at(50), at(95));
     }
 }
 
 #[tokio::main]
 async fn main() -> Result<()> {
-    let mut args = std::env::args().skip(1);
-    let (Some(train), taxonomy, test) = (args.next(), args.next(), args.next()) else {
-        eprintln!("usage: retrieval TRAIN [TAXONOMY|- [TEST]]");
-        std::process::exit(2);
-    };
-    let taxonomy = match taxonomy.filter(|path| path != "-") {
-        Some(path) => Some(Taxonomy::from_toml(&std::fs::read_to_string(&path).unwrap_or_default(), &path)?),
+    let args = Args::parse();
+    let taxonomy = match &args.taxonomy {
+        Some(path) => Some(Taxonomy::from_toml(&std::fs::read_to_string(path).unwrap_or_default(), path)?),
         None => None,
     };
-    let train = rows(Path::new(&train))?;
-    let test = test.map(|path| rows(Path::new(&path))).transpose()?;
+    let train = rows(Path::new(&args.train))?;
+    let test = args.test.as_ref().map(|path| rows(Path::new(path))).transpose()?;
     let paths = ModelPaths { usual: vec![".runtime".into()], ..ModelPaths::default() };
-    let mut embedder = Known { vectors: HashMap::new(), inner: FastEmbedder::load(DEFAULT_MODEL, &paths)? };
-    for rows in [Some(&train), test.as_ref()].into_iter().flatten() {
-        let texts: Vec<String> = rows.iter().map(|row| row.ticket.text.clone()).collect();
-        let vectors = embedder.inner.embed(texts.clone()).await?;
-        embedder.vectors.extend(texts.into_iter().zip(vectors));
-    }
-    let embedder = Arc::new(embedder);
-    let mut tally = Tally::default();
-    let mut times = Vec::new();
+    let mut known = Known { vectors: HashMap::new(), inner: FastEmbedder::load(DEFAULT_MODEL, &paths)? };
+    let texts: Vec<String> = train.iter().chain(test.iter().flatten()).map(|row| row.ticket.text.clone()).collect();
+    let vectors = known.inner.embed(texts.clone()).await?;
+    known.vectors = texts.into_iter().zip(vectors).collect();
+    let bench = Bench { embedder: Arc::new(known), taxonomy };
+    let mut table = Table::default();
     if let Some(test) = test {
-        fold(&embedder, taxonomy.as_ref(), &train, &test, &mut tally, &mut times).await?;
+        bench.fold(&train, &test, &mut table).await?;
     } else {
         // By intent and in turns, so that every fold has its share of each.
         let mut order: Vec<&LabelledTicket> = train.iter().collect();
         order.sort_by(|a, b| a.intent.cmp(&b.intent).then_with(|| a.ticket.id.cmp(&b.ticket.id)));
-        let folds = std::env::var("FOLDS").ok().and_then(|n| n.parse().ok()).unwrap_or(FOLDS);
-        for number in 0..folds {
+        for number in 0..args.folds.min(FOLDS) {
             let part = |held_out: bool| -> Vec<LabelledTicket> {
                 let of_part = order.iter().enumerate().filter(|(place, _)| (place % FOLDS == number) == held_out);
                 of_part.map(|(_, ticket)| (*ticket).clone()).collect()
             };
-            fold(&embedder, taxonomy.as_ref(), &part(false), &part(true), &mut tally, &mut times).await?;
+            bench.fold(&part(false), &part(true), &mut table).await?;
         }
     }
-    println!("{} tickets", tally.tickets);
-    tally.print();
-    times.sort_by(f64::total_cmp);
-    println!(
-        "retrieval with selection: median {:.3} ms, p95 {:.3} ms",
-        times[times.len() / 2],
-        times[times.len() * 95 / 100]
-    );
+    table.print();
     Ok(())
 }
 
-fn rows(path: &PathBuf_) -> Result<Vec<LabelledTicket>> {
-    let csv = path.extension().is_some_and(|extension| extension == "csv");
-    let intent_column = if csv { "category" } else { "intent" }.to_owned();
+fn rows(path: &Path) -> Result<Vec<LabelledTicket>> {
+    let is_csv = path.extension().is_some_and(|extension| extension == "csv");
+    let intent_column = if is_csv { "category" } else { "intent" }.to_owned();
     let options = InputOptions { intent_column, ..InputOptions::default() };
     let rows = input::read(path, &options)?;
     Ok(rows.into_iter().filter_map(|row| row.content.ok()?.labelled(&options).ok()).collect())
 }
 
-type PathBuf_ = Path;
-
-async fn fold(
-    embedder: &Arc<Known>,
-    taxonomy: Option<&Taxonomy>,
-    train: &[LabelledTicket],
-    test: &[LabelledTicket],
-    tally: &mut Tally,
-    times: &mut Vec<f64>,
-) -> Result<()> {
-    let folder = tempfile::tempdir().expect("a folder for the store");
-    let store = Arc::new(EdgeStore::open_or_create(&folder.path().join("store"), embedder.dimension()).await?);
-    let row = |labelled: &LabelledTicket| Row {
-        place: String::new(),
-        id: Some(labelled.ticket.id.clone()),
-        content: Ok(RowContent {
-            ticket: labelled.ticket.clone(),
-            intent: Some(labelled.intent.clone()),
-            reasoning: labelled.reasoning.clone(),
-        }),
-    };
-    let options = IndexOptions { taxonomy: taxonomy.cloned(), ..IndexOptions::default() };
-    let report =
-        index(store.as_ref(), embedder.as_ref(), train.iter().map(row).collect(), &options, &|_, _| {}).await?;
-    if let Some(probe) = &report.probe {
-        eprintln!("{} examples; probe: {}", report.total, serde_json::to_string(probe).unwrap_or_default());
-    }
-    let retriever = Retriever::open(store.clone(), embedder.clone()).await?;
-    let manifest = Manifest::from_json(&store.blob(MANIFEST_BLOB).await?.unwrap_or_default())?;
-    let bm25 = Bm25::new(&manifest.bm25)?;
-    for round in 0..2 {
-        for labelled in test {
-            let embedded = retriever.embed(vec![labelled.ticket.clone()]).await.swap_remove(0)?;
-            let begun = Instant::now();
-            let gathered = retriever.search(embedded, Scope::default()).await?;
-            let _ = select(&gathered.candidates, &gathered.votes, 5, Selection::default());
-            let time = begun.elapsed().as_secs_f64() * 1e3;
-            // The first round fills the caches.
-            if round == 0 {
-                continue;
-            }
-            times.push(time);
-            let gold = retriever.taxonomy().resolve(&labelled.intent).unwrap_or(&labelled.intent).to_owned();
-            tally.tickets += 1;
-            measure(&retriever, &bm25, labelled, &gold, gathered, tally).await?;
-        }
-    }
-    Ok(())
+struct Bench {
+    embedder: Arc<Known>,
+    taxonomy: Option<Taxonomy>,
 }
 
-async fn measure(
-    retriever: &Retriever,
-    bm25: &Bm25,
-    labelled: &LabelledTicket,
-    gold: &str,
-    gathered: Gathered,
-    tally: &mut Tally,
-) -> Result<()> {
-    let best = |votes: &[rank::Vote]| votes.first().is_some_and(|vote| vote.intent == gold);
-    let query = Query {
-        dense: gathered.vector.clone(),
-        sparse: bm25.query(&labelled.ticket.text),
-        limit: CANDIDATES,
-        filter: Filter::default(),
-        exclude: Vec::new(),
-    };
-    for (name, q) in [
-        ("T dense", Query { sparse: Default::default(), ..query.clone() }),
-        ("T sparse", Query { dense: vec![0.1; 384], ..query.clone() }),
-        ("T both", query.clone()),
-    ] {
-        let t = Instant::now();
-        let h = retriever.store().query(q).await?;
-        let us = t.elapsed().as_micros() as usize;
-        std::hint::black_box(h);
-        tally.add(name.into(), false, us);
+/// A filled store and what reads it.
+struct Filled {
+    retriever: Retriever,
+    bm25: Bm25,
+    probe: Option<Probe>,
+    judges: [(&'static str, Judge); 2],
+}
+
+impl Bench {
+    async fn fold(&self, train: &[LabelledTicket], test: &[LabelledTicket], table: &mut Table) -> Result<()> {
+        let folder = std::env::temp_dir().join(format!("bench-retrieval-{}", std::process::id()));
+        let outcome = self.fold_in(&folder, train, test, table).await;
+        let _ = std::fs::remove_dir_all(&folder);
+        outcome
     }
-    let t = Instant::now();
-    let r = bm25.query(&labelled.ticket.text);
-    tally.add("T tokens".into(), false, t.elapsed().as_micros() as usize);
-    std::hint::black_box(r);
-    let t = Instant::now();
-    tokio::task::spawn_blocking(|| ()).await.ok();
-    tally.add("T spawn".into(), false, t.elapsed().as_micros() as usize);
-    let hits = retriever.store().query(query).await?;
-    if let Some(probe) = retriever.store().blob(ticket_router::store::PROBE_BLOB).await? {
-        let mut probe = ticket_router::probe::Probe::from_bytes(&probe, retriever.taxonomy())?;
-        for b in [0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 8.0, 16.0] {
-            probe = probe.with_weight(b);
-            for w in [0.05, 0.1, 0.2] {
-                let c = fuse(hits.clone(), &gathered.vector, w);
-                let v = rank::combine(&c, &probe, &gathered.vector);
-                tally.add(format!("b {b} w {w}"), best(&v), 0);
-                if w == 0.1 {
-                    let p = v.iter().find(|v| v.intent == gold).map_or(1e-6, |v| v.share.max(1e-6));
-                    tally.add(format!("loglik b {b}"), false, (-p.ln() * 1000.0) as usize);
-                    let l = rank::shortlist(&v, retriever.taxonomy());
-                    tally.add(format!("shortlist b {b}"), l.iter().any(|i| i == gold), 0);
+
+    async fn fold_in(
+        &self,
+        folder: &Path,
+        train: &[LabelledTicket],
+        test: &[LabelledTicket],
+        table: &mut Table,
+    ) -> Result<()> {
+        let filled = self.fill(folder, train).await?;
+        // The first round fills the caches.
+        for round in 0..2 {
+            for labelled in test {
+                let vector = filled.retriever.embed(vec![labelled.ticket.clone()]).await.swap_remove(0)?;
+                let begun = Instant::now();
+                let gathered = filled.retriever.search(vector, Scope::default()).await?;
+                let chosen = select(&gathered.candidates, &gathered.votes, 5, Selection::default());
+                let time = begun.elapsed();
+                drop(chosen);
+                if round == 1 {
+                    table.tickets += 1;
+                    table.times.push(time.as_secs_f64() * 1e3);
+                    filled.measure(labelled, &gathered, table).await?;
                 }
             }
         }
+        Ok(())
     }
-    let t = Instant::now();
-    let r = fuse(hits.clone(), &gathered.vector, 0.1);
-    tally.add("T fuse".into(), false, t.elapsed().as_micros() as usize);
-    std::hint::black_box(r);
-    let t = Instant::now();
-    let r = select(&gathered.candidates, &gathered.votes, 5, Selection::default());
-    tally.add("T select".into(), false, t.elapsed().as_micros() as usize);
-    std::hint::black_box(r);
-    let t = Instant::now();
-    let r = rank::vote(&gathered.candidates);
-    tally.add("T vote".into(), false, t.elapsed().as_micros() as usize);
-    std::hint::black_box(r);
-    for weight in BM25_WEIGHTS {
-        let candidates = fuse(hits.clone(), &gathered.vector, weight);
-        tally.add(format!("neighbours, BM25 weight {weight}"), best(&rank::vote(&candidates)), 0);
-    }
-    tally.add("neighbours and probe".into(), best(&gathered.votes), 0);
-    tally.add(
-        "probe alone".into(),
-        gathered
-            .votes
-            .iter()
-            .max_by(|a, b| a.probe.unwrap_or(0.0).total_cmp(&b.probe.unwrap_or(0.0)))
-            .is_some_and(|v| v.intent == gold),
-        0,
-    );
-    let others: Vec<_> = gathered
-        .candidates
-        .iter()
-        .filter(|c| {
-            !is_near_text(cosine(&c.vector, &gathered.vector), &c.example.labelled.ticket.text, &labelled.ticket.text)
+
+    async fn fill(&self, folder: &Path, train: &[LabelledTicket]) -> Result<Filled> {
+        let store = Arc::new(EdgeStore::open_or_create(folder, self.embedder.dimension()).await?);
+        let row = |labelled: &LabelledTicket| Row {
+            place: labelled.ticket.id.clone(),
+            id: Some(labelled.ticket.id.clone()),
+            content: Ok(RowContent {
+                ticket: labelled.ticket.clone(),
+                intent: Some(labelled.intent.clone()),
+                reasoning: labelled.reasoning.clone(),
+            }),
+        };
+        let options = IndexOptions { taxonomy: self.taxonomy.clone(), ..IndexOptions::default() };
+        let rows = train.iter().map(row).collect();
+        let report = index(store.as_ref(), self.embedder.as_ref(), rows, &options, &|_, _| {}).await?;
+        eprint!("{}", ticket_router::report::index_summary(&report, "the store"));
+        let retriever = Retriever::open(store.clone(), self.embedder.clone()).await?;
+        let manifest = Manifest::from_json(&store.blob(MANIFEST_BLOB).await?.unwrap_or_default())?;
+        let probe = store.blob(PROBE_BLOB).await?;
+        let model = Models::built_in()?.find(CLAUDE);
+        let prompts = Arc::new(Prompts::load(None)?);
+        let judge = |intents| {
+            let labeler = ClaudeLabeler::new(None, model.clone(), AnswerForm::Tags, Arc::clone(&prompts));
+            Judge::new(Arc::new(labeler.with_intents(intents)), Examples::Retrieved, 5, None)
+        };
+        Ok(Filled {
+            bm25: Bm25::new(&manifest.bm25)?,
+            probe: probe.map(|probe| Probe::from_bytes(&probe, retriever.taxonomy())).transpose()?,
+            judges: [("all", judge(IntentsMode::All)), ("shortlist", judge(IntentsMode::Shortlist))],
+            retriever,
         })
-        .cloned()
-        .collect();
-    tally.add("neighbours, no near-duplicates of the ticket".into(), best(&rank::vote(&others)), 0);
-    tally.add("shortlist holds the intent".into(), gathered.shortlist.iter().any(|intent| intent == gold), 0);
-    for n in [1, 3, 5, 8] {
-        tally.add(
-            format!("first {n} of the shortlist"),
-            gathered.shortlist.iter().take(n).any(|intent| intent == gold),
-            0,
-        );
     }
-    let _ = BM25_WEIGHT;
-    for selection in SELECTIONS {
-        for k in KS {
-            let chosen = select(&gathered.candidates, &gathered.votes, k, selection);
-            let bytes = chosen.iter().map(|c| c.candidate.example.labelled.ticket.text.len()).sum();
-            let shown = chosen.iter().any(|c| c.candidate.intent() == gold);
-            tally.add(format!("{selection:?} {k}: the intent is shown"), shown, bytes);
-            let ballots: Vec<_> = {
-                let mut b: Vec<_> = chosen.iter().map(|c| c.candidate.clone()).collect();
-                b.sort_by(|a, b| b.score.total_cmp(&a.score));
-                b
-            };
-            tally.add(format!("{selection:?} {k}: these alone vote"), best(&rank::vote(&ballots)), 0);
+}
+
+impl Filled {
+    async fn measure(&self, labelled: &LabelledTicket, gathered: &Gathered, table: &mut Table) -> Result<()> {
+        let gold = self.retriever.taxonomy().resolve(&labelled.intent).unwrap_or(&labelled.intent).to_owned();
+        let is_best = |votes: &[Vote]| votes.first().is_some_and(|vote| vote.intent == gold);
+        let query = Query {
+            dense: gathered.vector.clone(),
+            sparse: self.bm25.query(&labelled.ticket.text),
+            limit: CANDIDATES,
+            filter: Filter::default(),
+            exclude: Vec::new(),
+        };
+        let hits = self.retriever.store().query(query).await?;
+        for weight in BM25_WEIGHTS {
+            let candidates = fuse(hits.clone(), &gathered.vector, weight);
+            table.share(&format!("neighbours, BM25 weighs {weight}"), is_best(&rank::vote(&candidates)));
+            if let Some(probe) = &self.probe {
+                let votes = rank::combine(&candidates, probe, &gathered.vector);
+                table.share(&format!("neighbours and probe, BM25 weighs {weight}"), is_best(&votes));
+            }
         }
+        table.share("as configured", is_best(&gathered.votes));
+        let is_other = |candidate: &&Candidate| {
+            let text = &candidate.example.labelled.ticket.text;
+            !is_near_text(cosine(&candidate.vector, &gathered.vector), text, &labelled.ticket.text)
+        };
+        let others: Vec<Candidate> = gathered.candidates.iter().filter(is_other).cloned().collect();
+        table.share("neighbours less near-duplicates of the ticket", is_best(&rank::vote(&others)));
+        for n in [1, 3, 5, 8, rank::SHORTLIST] {
+            let holds = gathered.shortlist.iter().take(n).any(|intent| *intent == gold);
+            table.share(&format!("the intent is among the first {n} of the shortlist"), holds);
+        }
+        for (selection, name) in SELECTIONS {
+            for k in KS {
+                let chosen = select(&gathered.candidates, &gathered.votes, k, selection);
+                let mut ballots: Vec<Candidate> = chosen.into_iter().map(|chosen| chosen.candidate).collect();
+                let is_shown = ballots.iter().any(|candidate| candidate.intent() == gold);
+                ballots.sort_by(|a, b| b.score.total_cmp(&a.score));
+                let bytes = ballots.iter().map(|candidate| candidate.example.labelled.ticket.text.len()).sum();
+                table.share(&format!("{name}, k = {k}: the intent is shown"), is_shown);
+                table.share(&format!("{name}, k = {k}: these alone vote"), is_best(&rank::vote(&ballots)));
+                table.tokens(&format!("{name}, k = {k}: tokens of the examples"), bytes);
+            }
+        }
+        for (name, judge) in &self.judges {
+            let request = judge.preview(&self.retriever, gathered).await?.unwrap_or_default();
+            table.tokens(&format!("tokens of a request, --intents {name}"), request.to_string().len());
+        }
+        Ok(())
     }
-    Ok(())
 }

@@ -12,7 +12,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, stream};
-use ticket_router::classifier::{Examples, Judge, Retriever};
+use ticket_router::classifier::{Examples, Judge, Retriever, Scope};
 use ticket_router::claude::{
     AnswerSource, Client, ClientSettings, Credentials, DEFAULT_MODEL as CLAUDE, Ledger, Models, PaceLimits,
 };
@@ -68,7 +68,7 @@ async fn measure(store: &Path, tickets: &Path, address: &str) -> Outcome<()> {
             async move {
                 let mut gathered = Vec::with_capacity(chunk.len());
                 for embedded in chunk {
-                    gathered.push(retriever.search(embedded, Vec::new()).await);
+                    gathered.push(retriever.search(embedded, Scope::default()).await);
                 }
                 gathered
             }
@@ -76,8 +76,8 @@ async fn measure(store: &Path, tickets: &Path, address: &str) -> Outcome<()> {
         .buffered(2)
         .flat_map(stream::iter)
         .map(|gathered| {
-            let asking = Arc::clone(&asking);
-            let work = tokio::spawn(async move { asking.judge(&gathered?).await });
+            let (asking, retriever) = (Arc::clone(&asking), Arc::clone(&retriever));
+            let work = tokio::spawn(async move { asking.judge(&retriever, &gathered?).await });
             async { work.await.map_err(|e| e.to_string()).and_then(|answer| answer.map_err(|e| e.to_string())) }
         })
         .buffered(4 * WORKERS)
@@ -90,12 +90,15 @@ async fn measure(store: &Path, tickets: &Path, address: &str) -> Outcome<()> {
     let vectors: Vec<_> = retriever.embed(tickets).await.into_iter().collect::<Result<_, _>>()?;
     let mut gathered = Vec::with_capacity(TICKETS);
     for embedded in vectors {
-        gathered.push(retriever.search(embedded, Vec::new()).await?);
+        gathered.push(retriever.search(embedded, Scope::default()).await?);
     }
     let cpu = cpu_time()?;
     let asking = judge(address)?;
-    let _: Vec<_> =
-        stream::iter(&gathered).map(|gathered| asking.judge(gathered)).buffered(4 * WORKERS).collect().await;
+    let _: Vec<_> = stream::iter(&gathered)
+        .map(|gathered| asking.judge(&retriever, gathered))
+        .buffered(4 * WORKERS)
+        .collect()
+        .await;
     let own = cpu_time()? - cpu;
 
     let ideal = LATENCY.as_secs_f64() * TICKETS as f64 / WORKERS as f64;

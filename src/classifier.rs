@@ -12,14 +12,18 @@ use serde::Serialize;
 use crate::decide::Decision;
 use crate::embed::Embedder;
 use crate::label::{Labeler, Usage};
+use crate::rank::Vote;
+use crate::select::Selection;
 use crate::store::{ExampleStore, Filter};
-use crate::taxonomy::Taxonomy;
+use crate::taxonomy::{Route, Taxonomy};
 use crate::ticket::{LabelledTicket, Ticket};
 use crate::{Error, Result};
 
+mod hierarchy;
 mod judge;
 mod retriever;
 
+pub use hierarchy::{Step, Strategy};
 pub use judge::{Examples, Judge};
 pub use retriever::{Embedded, Gathered, Retriever, Scope};
 
@@ -46,6 +50,8 @@ pub struct Classification {
     pub secondary: Vec<String>,
     /// Attributes of the taxonomy by name, each with one of its values.
     pub attributes: BTreeMap<String, String>,
+    /// Where the taxonomy's routes send it, in a review by the best guess; `None` where none matches.
+    pub route: Option<Route>,
     /// Route or review.
     pub decision: Decision,
     /// Why it is routed or reviewed.
@@ -58,6 +64,12 @@ pub struct Classification {
     pub neighbours: Vec<Neighbour>,
     /// The intents that retrieval puts forward, best first.
     pub shortlist: Vec<String>,
+    /// What neighbours and probe say of each intent, best first.
+    pub votes: Vec<Vote>,
+    /// The stored examples that were considered, best first.
+    pub candidates: Vec<Considered>,
+    /// The choices on the way down a hierarchy; empty where it was one choice.
+    pub steps: Vec<Step>,
     /// Who labelled.
     pub labeler: String,
     /// The model that answered.
@@ -89,6 +101,23 @@ pub struct Neighbour {
     /// Its text, for people; not part of the JSON.
     #[serde(skip)]
     pub text: String,
+}
+
+/// A candidate as the outputs show it.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Considered {
+    /// Its ticket id.
+    pub id: String,
+    /// Its intent.
+    pub intent: String,
+    /// Its fused score.
+    pub score: f32,
+    /// Its cosine similarity, -1 to 1.
+    pub cosine: f32,
+    /// Its BM25 score divided by the best of the query, 0 to 1.
+    pub bm25: f32,
+    /// Why it was chosen as an example; `None` when it was not.
+    pub chosen: Option<String>,
 }
 
 /// Milliseconds by stage.
@@ -157,6 +186,9 @@ pub struct ClassifierBuilder {
     no_examples: bool,
     min_confidence: Option<f32>,
     filter: Filter,
+    selection: Selection,
+    strategy: Strategy,
+    without_probe: bool,
     concurrency: Option<usize>,
 }
 
@@ -217,6 +249,27 @@ impl ClassifierBuilder {
         self
     }
 
+    /// How the examples are chosen from the candidates; contrastive unless set.
+    #[must_use]
+    pub fn selection(mut self, selection: Selection) -> Self {
+        self.selection = selection;
+        self
+    }
+
+    /// How the labeler gets to an intent: in one choice unless set.
+    #[must_use]
+    pub fn strategy(mut self, strategy: Strategy) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
+    /// Leaves the store's probe out: the neighbours alone vote.
+    #[must_use]
+    pub fn without_probe(mut self) -> Self {
+        self.without_probe = true;
+        self
+    }
+
     /// How many tickets of a stream are under way at once; 8 unless set.
     #[must_use]
     pub fn concurrency(mut self, tickets: usize) -> Self {
@@ -231,13 +284,18 @@ impl ClassifierBuilder {
         let store = self.store.ok_or_else(|| missing("a store"))?;
         let embedder = self.embedder.ok_or_else(|| missing("an embedder"))?;
         let labeler = self.labeler.ok_or_else(|| missing("a labeler"))?;
-        let retriever = Retriever::open(store, embedder).await?.with_filter(self.filter);
+        let mut retriever = Retriever::open(store, embedder).await?.with_filter(self.filter);
+        if self.without_probe {
+            retriever = retriever.without_probe();
+        }
         let examples = match (self.no_examples, self.fixed) {
             (true, _) => Examples::None,
             (false, None) => Examples::Retrieved,
             (false, Some(fixed)) => Examples::Static(retriever.embed_examples(fixed).await?),
         };
-        let judge = Judge::new(labeler, examples, self.k.unwrap_or(DEFAULT_K), self.min_confidence);
+        let judge = Judge::new(labeler, examples, self.k.unwrap_or(DEFAULT_K), self.min_confidence)
+            .with_selection(self.selection)
+            .with_strategy(self.strategy);
         Ok(Classifier {
             retriever: Arc::new(retriever),
             judge: Arc::new(judge),
@@ -268,7 +326,7 @@ impl Classifier {
     /// Classifies one ticket. An error means that it was not judged: nothing is guessed.
     pub async fn classify(&self, ticket: &Ticket) -> Result<Classification> {
         let gathered = self.retriever.gather(ticket.clone()).await?;
-        self.judge.judge(&gathered).await
+        self.judge.judge(&self.retriever, &gathered).await
     }
 
     /// Classifies many tickets with bounded concurrency. The answers come in the order of
@@ -279,6 +337,7 @@ impl Classifier {
     pub fn classify_all(&self, tickets: &[Ticket]) -> impl Stream<Item = Result<Classification>> + 'static {
         let (retriever, judge) = (Arc::clone(&self.retriever), Arc::clone(&self.judge));
         let chunks: Vec<Vec<Ticket>> = tickets.chunks(EMBED_AHEAD).map(<[Ticket]>::to_vec).collect();
+        let for_judge = Arc::clone(&retriever);
         stream::iter(chunks)
             // The next chunk is prepared while the tickets of this one wait for the model.
             .map(move |chunk| {
@@ -288,8 +347,8 @@ impl Classifier {
             .buffered(2)
             .flat_map(stream::iter)
             .map(move |gathered| {
-                let judge = Arc::clone(&judge);
-                OwnTask::spawn(async move { judge.judge(&gathered?).await })
+                let (judge, retriever) = (Arc::clone(&judge), Arc::clone(&for_judge));
+                OwnTask::spawn(async move { judge.judge(&retriever, &gathered?).await })
             })
             .buffered(self.started_at_once())
     }
@@ -303,7 +362,7 @@ impl Classifier {
     /// The request that would be sent for a ticket, `None` if the labeler sends none.
     pub async fn preview(&self, ticket: &Ticket) -> Result<Option<serde_json::Value>> {
         let gathered = self.retriever.gather(ticket.clone()).await?;
-        self.judge.preview(&gathered)
+        self.judge.preview(&self.retriever, &gathered).await
     }
 }
 

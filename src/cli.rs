@@ -15,16 +15,18 @@ mod classify;
 mod claude;
 mod estimate;
 mod eval;
+mod evidence;
 mod index;
 mod output;
 mod progress;
 mod summary;
+mod taxonomy;
 mod wiring;
 
 const AFTER_HELP: &str = "\
 Environment: ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, ANTHROPIC_BASE_URL, HTTPS_PROXY; \
 TICKET_ROUTER_STORE, _MODEL_DIR, _EMBEDDER, _LABELER, _MODEL, _MODELS, _PROMPTS, _CA_FILE, _INTENTS, _K, _MIN_CONFIDENCE, _CONCURRENCY.
-Exit codes: 0 success; 1 a failure, some tickets failed, or a missed --fail-under; 2 a wrong command line.";
+Exit codes: 0 success; 1 a failure, some tickets failed, or a missed --fail-under, errors in a taxonomy; 2 a wrong command line.";
 
 /// Classifies and routes support tickets with Claude and few-shot examples retrieved from
 /// Qdrant.
@@ -45,6 +47,8 @@ enum Command {
     Classify(classify::ClassifyArgs),
     /// Measure on labelled tickets: no examples, static ones, retrieved ones
     Eval(eval::EvalArgs),
+    /// Check the intents, rename them, merge them
+    Taxonomy(taxonomy::TaxonomyArgs),
 }
 
 /// Flags of every command. Most can also be set in the environment (`TICKET_ROUTER_STORE`, …) or
@@ -135,6 +139,7 @@ pub async fn run() -> ExitCode {
         Command::Index(args) => index::run(args, &cli.common).await,
         Command::Classify(args) => classify::run(args, &cli.common).await,
         Command::Eval(args) => eval::run(args, &cli.common).await,
+        Command::Taxonomy(args) => taxonomy::run(args, &cli.common).await,
     };
     match outcome {
         Ok(code) => code,

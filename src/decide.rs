@@ -76,6 +76,7 @@ mod tests {
             votes: vec![Vote { intent: "a".into(), share: 0.6, neighbours: 0.6, probe: None }],
             shortlist: vec!["a".into()],
             is_fixed: false,
+            step: None,
             taxonomy: Arc::new(Taxonomy::from_toml(toml, "t").unwrap()),
         };
         let decided = decide(label, &evidence, min_confidence);

@@ -10,8 +10,9 @@ use rand::seq::SliceRandom as _;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::classifier::{Classification, Examples, Gathered, Judge, Retriever, Scope};
+use crate::classifier::{Classification, Examples, Gathered, Judge, Retriever, Scope, Strategy};
 use crate::label::{Labeler, Usage};
+use crate::select::Selection;
 use crate::ticket::{LabelledTicket, text_hash};
 use crate::{Error, Result};
 
@@ -58,6 +59,10 @@ pub struct EvalOptions {
     pub arms: Vec<Arm>,
     /// How many examples the `retrieved` arm shows.
     pub k: usize,
+    /// How these are chosen.
+    pub selection: Selection,
+    /// How the labeler gets to an intent.
+    pub strategy: Strategy,
     /// The examples of the `static` arm; drawn from the store by `seed` where there are none.
     pub static_examples: Option<Vec<LabelledTicket>>,
     /// For what is drawn.
@@ -143,7 +148,11 @@ pub async fn evaluate(
                 Examples::Static(retriever.embed_examples(fixed).await?)
             }
         };
-        judges.push(Judge::new(Arc::clone(&labeler), examples, options.k, options.min_confidence));
+        judges.push(
+            Judge::new(Arc::clone(&labeler), examples, options.k, options.min_confidence)
+                .with_selection(options.selection)
+                .with_strategy(options.strategy),
+        );
     }
 
     let total = tickets.len() * judges.len();
@@ -207,7 +216,7 @@ async fn answer_all(
         Err(e) => Err(e),
     };
     match gathered {
-        Ok(gathered) => futures::future::join_all(judges.iter().map(|judge| judge.judge(&gathered))).await,
+        Ok(gathered) => futures::future::join_all(judges.iter().map(|judge| judge.judge(retriever, &gathered))).await,
         Err(e) => judges.iter().map(|_| Err(e.clone())).collect(),
     }
 }

@@ -9,7 +9,7 @@ use crate::embed::{Bm25, Bm25Settings, Embedder, embed_checked};
 use crate::input::{InputOptions, Row};
 use crate::probe::{self, TrainedProbe};
 use crate::store::{Example, ExampleStore, MANIFEST_BLOB, Manifest, Point, TAXONOMY_BLOB};
-use crate::taxonomy::Taxonomy;
+use crate::taxonomy::{Renamed, Taxonomy};
 use crate::{Error, Result};
 
 mod plan;
@@ -29,7 +29,7 @@ pub struct IndexOptions {
     pub prune: bool,
     /// Writes nothing when a single row is bad.
     pub strict: bool,
-    /// Replaces the store's taxonomy.
+    /// Replaces the store's taxonomy; intents that the store renamed are renamed in it too.
     pub taxonomy: Option<Taxonomy>,
     /// Names of the columns, for messages.
     pub input: InputOptions,
@@ -104,12 +104,12 @@ pub async fn index(
         manifest.check(embedder).await?;
     }
     let stored_taxonomy = store.blob(TAXONOMY_BLOB).await?;
+    let mut report = IndexReport { read: rows.len(), ..IndexReport::default() };
     let taxonomy = match (&options.taxonomy, &stored_taxonomy) {
-        (Some(taxonomy), _) => Some(taxonomy.clone()),
+        (Some(given), stored) => Some(with_renames(given.clone(), stored.as_deref(), &mut report)),
         (None, Some(stored)) => Some(Taxonomy::from_json(stored)?),
         (None, None) => None,
     };
-    let mut report = IndexReport { read: rows.len(), ..IndexReport::default() };
     let wanted = validate::examples(rows, taxonomy.as_ref(), options, &mut report);
     let existing = scroll_all(store).await?;
     if report.is_refused(options) {
@@ -120,14 +120,8 @@ pub async fn index(
     let plan = Plan::new(wanted, &existing, options, &mut report);
     note_unknown_labels(&existing, &plan, taxonomy.as_ref(), &mut report);
     report.total = existing.len();
-    let new_taxonomy = match &options.taxonomy {
-        Some(taxonomy) => {
-            let json = serde_json::to_vec(taxonomy)
-                .map_err(|e| Error::internal(format!("the taxonomy cannot be written: {e}")))?;
-            (stored_taxonomy.as_ref() != Some(&json)).then_some(json)
-        }
-        None => None,
-    };
+    let given = taxonomy.as_ref().filter(|_| options.taxonomy.is_some()).map(Taxonomy::to_json).transpose()?;
+    let new_taxonomy = given.filter(|json| stored_taxonomy.as_ref() != Some(json));
     if plan.is_empty()
         && new_taxonomy.is_none()
         && let Some(manifest) = &stored_manifest
@@ -273,6 +267,16 @@ async fn scroll_all(store: &dyn ExampleStore) -> Result<HashMap<Uuid, Example>> 
     }
 }
 
+/// The taxonomy that is given, with what the store renamed, so that it does not undo it.
+fn with_renames(mut given: Taxonomy, stored: Option<&[u8]>, report: &mut IndexReport) -> Taxonomy {
+    // One that cannot be used any more is replaced all the same.
+    let stored = stored.and_then(|json| Taxonomy::draft_from_json(json).ok()).unwrap_or_default();
+    report.notes.extend(given.adopt(&stored.renamed).into_iter().map(|Renamed { from, to }| {
+        format!("the store renamed {from:?} to {to:?}; this was applied to the taxonomy file too, change it there")
+    }));
+    given
+}
+
 /// A new taxonomy may leave stored examples behind whose intent it no longer has.
 fn note_unknown_labels(
     existing: &HashMap<Uuid, Example>,
@@ -280,7 +284,7 @@ fn note_unknown_labels(
     taxonomy: Option<&Taxonomy>,
     report: &mut IndexReport,
 ) {
-    let Some(taxonomy) = taxonomy else { return };
+    let Some(taxonomy) = taxonomy.filter(|taxonomy| !taxonomy.open) else { return };
     let staying = existing.values().filter(|example| !plan.replaces(&example.key));
     let unknown = staying.filter(|example| taxonomy.resolve(&example.labelled.intent).is_none()).count();
     if unknown > 0 {

@@ -15,7 +15,7 @@
 //! - [`retrieve`], [`rank`], [`select`], [`prompt`], [`parse`], [`decide`]: pure stages;
 //!   [`probe`]: the second opinion that [`rank`] weighs in.
 //! - [`classifier`]: the one place where the stages meet.
-//! - [`input`], [`index`], [`eval`], [`report`]: what is built on it.
+//! - [`input`], [`index`], [`relabel`], [`eval`], [`report`]: what is built on it.
 //!
 //! Start at [`Classifier::builder`].
 
@@ -35,6 +35,7 @@ pub mod parse;
 pub mod probe;
 pub mod prompt;
 pub mod rank;
+pub mod relabel;
 pub mod report;
 pub mod retrieve;
 pub mod select;

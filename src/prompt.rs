@@ -65,14 +65,23 @@ impl Prompts {
     /// The static part: rules, attributes and intents. The same bytes for every ticket.
     ///
     /// With a `way_out` the intents come with each ticket instead, and the way out is the answer
-    /// that none of them fits.
-    pub fn system(&self, taxonomy: &Taxonomy, form: AnswerForm, way_out: Option<&str>) -> Result<String> {
+    /// that none of them fits. A `step` is a choice on the way down a hierarchy, within the group
+    /// that it names.
+    pub fn system(
+        &self,
+        taxonomy: &Taxonomy,
+        form: AnswerForm,
+        way_out: Option<&str>,
+        step: Option<&Option<String>>,
+    ) -> Result<String> {
         let fallback = taxonomy.fallback.as_deref();
         let priority = taxonomy.priority.as_deref();
         let intents = if way_out.is_some() { &[] } else { taxonomy.intents.as_slice() };
         let attributes = &taxonomy.attributes;
         let structured = form == AnswerForm::Structured;
-        self.render("system.jinja", context! { intents, attributes, fallback, priority, structured, way_out })
+        let (stepwise, within) = (step.is_some(), step.and_then(Option::as_deref));
+        let values = context! { intents, attributes, fallback, priority, structured, way_out, stepwise, within };
+        self.render("system.jinja", values)
     }
 
     /// The part of one ticket: the intents that are offered for it alone, if any, its examples

@@ -117,20 +117,35 @@ fn sorted(mut votes: Vec<Vote>) -> Vec<Vote> {
     votes
 }
 
-/// The intents that are put forward, best first: the winner, those with the most of the
-/// neighbours' vote, what the winner is confused with, then by share; at most [`SHORTLIST`].
+/// The intents that are put forward: the winner, those with the most of the neighbours' vote, what
+/// the winner is confused with, then by share; at most [`SHORTLIST`]. Where there are too few
+/// votes to fill it, what the others are confused with follows.
 #[must_use]
 pub fn shortlist(votes: &[Vote], taxonomy: &Taxonomy) -> Vec<String> {
-    let mut list: Vec<String> = Vec::with_capacity(SHORTLIST);
     let mut by_neighbours: Vec<&Vote> = votes.iter().filter(|vote| vote.neighbours > 0.0).collect();
     by_neighbours.sort_by(|a, b| b.neighbours.total_cmp(&a.neighbours));
-    let first = votes.iter().take(1).chain(by_neighbours.into_iter().take(NEIGHBOURS_FIRST));
-    for vote in first.chain(votes) {
-        if list.len() < SHORTLIST && !list.contains(&vote.intent) {
-            list.push(vote.intent.clone());
+    let name = |vote: &'_ Vote| vote.intent.clone();
+    let confused_with = |vote: &'_ Vote| -> Vec<String> {
+        let names = taxonomy.intent(&vote.intent).map(|intent| intent.confused_with.as_slice()).unwrap_or_default();
+        names.iter().filter_map(|other| taxonomy.resolve(other)).map(str::to_owned).collect()
+    };
+    let in_question = votes
+        .iter()
+        .take(1)
+        .chain(by_neighbours.into_iter().take(NEIGHBOURS_FIRST))
+        .map(name)
+        .chain(votes.iter().take(1).flat_map(confused_with))
+        .chain(votes.iter().map(name))
+        .chain(votes.iter().flat_map(confused_with));
+    let mut list: Vec<String> = Vec::with_capacity(SHORTLIST);
+    for intent in in_question {
+        if list.len() == SHORTLIST {
+            break;
+        }
+        if !list.contains(&intent) {
+            list.push(intent);
         }
     }
-    let _ = taxonomy;
     list
 }
 

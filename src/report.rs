@@ -4,10 +4,12 @@
 mod classification;
 mod eval;
 mod index;
+mod taxonomy;
 
 pub use classification::{explain, line};
 pub use eval::eval_table;
 pub use index::index_summary;
+pub use taxonomy::{findings, relabel_summary};
 
 /// A stranger's text as one line that does nothing to a terminal.
 pub(crate) fn clean(text: &str) -> String {

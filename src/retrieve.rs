@@ -61,7 +61,9 @@ pub struct Evidence {
     pub shortlist: Vec<String>,
     /// Whether fixed examples stand in for the retrieved ones.
     pub is_fixed: bool,
-    /// The intents of the desk.
+    /// On the way down a hierarchy the group that is chosen within, which is `None` at the top.
+    pub step: Option<Option<String>>,
+    /// What is chosen from: the intents of the desk, or the groups and intents of one step.
     pub taxonomy: Arc<Taxonomy>,
 }
 

@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use crate::Result;
 use crate::embed::SparseVector;
+use crate::taxonomy::Taxonomy;
 use crate::ticket::LabelledTicket;
 
 mod edge;
@@ -111,6 +112,10 @@ pub trait ExampleStore: Send + Sync {
     /// Replaces what is stored beside the vectors of these examples; the vectors stay.
     async fn update(&self, examples: Vec<Example>) -> Result<()>;
 
+    /// Gives the intent `to` to all examples of exactly the intent `from`, and returns how many
+    /// there were; nothing else of them changes.
+    async fn relabel(&self, from: &str, to: &str) -> Result<usize>;
+
     /// Removes examples; unknown keys are no error.
     async fn delete(&self, keys: Vec<Uuid>) -> Result<()>;
 
@@ -151,6 +156,17 @@ pub trait Rebuild: Send {
 
     /// Makes it durable and puts it in the place of the old content in one step.
     async fn commit(self: Box<Self>) -> Result<()>;
+}
+
+/// The taxonomy of a store: the one it was given, with the store's labels where that one is open,
+/// or the labels alone.
+pub async fn taxonomy_of(store: &dyn ExampleStore) -> Result<Taxonomy> {
+    let given = store.blob(TAXONOMY_BLOB).await?;
+    let taxonomy = given.map_or_else(|| Ok(Taxonomy::from_labels([])), |json| Taxonomy::from_json(&json))?;
+    if !taxonomy.open {
+        return Ok(taxonomy);
+    }
+    Ok(taxonomy.with_labels(store.intents().await?.into_iter().map(|(name, _)| name)))
 }
 
 /// The key of an example: UUIDv5 of its source and its ticket id, so that two systems with a

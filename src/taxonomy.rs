@@ -7,10 +7,18 @@ use serde::{Deserialize, Serialize};
 use crate::{Error, Result};
 
 mod attribute;
+mod check;
+mod edit;
 mod levels;
+mod lint;
+mod near;
+mod route;
 
 pub use attribute::{Attribute, AttributeValue};
+pub use check::{Finding, Kind, Severity};
+pub use edit::{Edit, Renamed};
 pub use levels::{Level, Levels};
+pub use route::{Names, Route, Rule};
 
 /// The intents of a desk. Read from TOML with [`Taxonomy::from_toml`], or made of the labels
 /// that a store holds with [`Taxonomy::from_labels`].
@@ -35,6 +43,15 @@ pub struct Taxonomy {
     /// What else is asked about a ticket besides its intent.
     #[serde(default, rename = "attribute", skip_serializing_if = "Vec::is_empty")]
     pub attributes: Vec<Attribute>,
+    /// Where tickets go; the first rule that matches wins.
+    #[serde(default, rename = "route", skip_serializing_if = "Vec::is_empty")]
+    pub routes: Vec<Rule>,
+    /// Whether labels that are not listed are intents too.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub open: bool,
+    /// Intents that were renamed or merged: a file that still has the old names does not undo it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub renamed: Vec<Renamed>,
     /// Folded name or alias to position in `intents`.
     #[serde(skip)]
     names: HashMap<String, usize>,
@@ -87,107 +104,91 @@ fn fold(name: &str) -> String {
 }
 
 impl Taxonomy {
-    /// Reads the TOML form. Fails on unknown fields, double names, and references to
-    /// intents that are not there; `origin` names the file in the error.
+    /// Reads the TOML form. Fails on unknown fields and on whatever [`check`](Self::check) calls an
+    /// error, with the first of them; `origin` names the file in the error.
     pub fn from_toml(text: &str, origin: &str) -> Result<Self> {
+        Self::draft_from_toml(text, origin)?.checked(origin)
+    }
+
+    /// Reads the TOML form without a look at what it says, for [`check`](Self::check). Fails on
+    /// unknown fields.
+    pub fn draft_from_toml(text: &str, origin: &str) -> Result<Self> {
         let taxonomy: Self = toml::from_str(text).map_err(|e| {
             let line = |start: usize| 1 + text.bytes().take(start).filter(|&byte| byte == b'\n').count();
             let at = e.span().map_or(String::new(), |span| format!(" line {}", line(span.start)));
             Error::bad_input(format!("taxonomy {origin}{at}: {}", e.message().trim()))
         })?;
-        taxonomy.checked(origin)
+        Ok(taxonomy.indexed())
     }
 
     /// Reads the JSON form that a store keeps.
     pub(crate) fn from_json(bytes: &[u8]) -> Result<Self> {
+        Self::draft_from_json(bytes)?.checked("in the store")
+    }
+
+    /// Reads the JSON form without a look at what it says.
+    pub(crate) fn draft_from_json(bytes: &[u8]) -> Result<Self> {
         let taxonomy: Self = serde_json::from_slice(bytes).map_err(|e| {
             Error::store(format!("the taxonomy in the store cannot be read: {e}; index again with --taxonomy"))
         })?;
-        taxonomy.checked("in the store")
+        Ok(taxonomy.indexed())
     }
 
-    /// The taxonomy of a store without one: its labels, in alphabetical order.
+    /// The form that a store keeps.
+    pub(crate) fn to_json(&self) -> Result<Vec<u8>> {
+        serde_json::to_vec(self).map_err(|e| Error::internal(format!("the taxonomy cannot be written: {e}")))
+    }
+
+    /// The taxonomy of a store without one: its labels, in alphabetical order. It is open.
     #[must_use]
     pub fn from_labels(labels: impl IntoIterator<Item = String>) -> Self {
         let names: BTreeSet<String> = labels.into_iter().collect();
-        let intents = names.into_iter().map(|name| Intent { name, ..Intent::default() }).collect::<Vec<_>>();
-        let mut taxonomy = Self { version: 1, intents, ..Self::default() };
-        taxonomy.name_intents();
-        taxonomy
+        let intents = names.into_iter().map(|name| Intent { name, ..Intent::default() }).collect();
+        Self { version: 1, open: true, intents, ..Self::default() }.indexed()
     }
 
-    /// Enters names and aliases. Labels may differ only in case; exact names win over folded
-    /// ones in `resolve`.
-    fn name_intents(&mut self) {
-        for (position, intent) in self.intents.iter().enumerate() {
-            for name in std::iter::once(&intent.name).chain(&intent.aliases) {
-                self.names.insert(fold(name), position);
-            }
+    /// Adds the labels of a store that an open taxonomy does not list; a closed one stays as it is.
+    #[must_use]
+    pub fn with_labels(mut self, labels: impl IntoIterator<Item = String>) -> Self {
+        if self.open {
+            let new: BTreeSet<String> = labels.into_iter().filter(|label| self.resolve(label).is_none()).collect();
+            self.intents.extend(new.into_iter().map(|name| Intent { name, ..Intent::default() }));
         }
+        self.indexed()
     }
 
-    fn checked(mut self, origin: &str) -> Result<Self> {
-        let bad = |what: String| Err(Error::bad_input(format!("taxonomy {origin}: {what}")));
-        if self.version != 1 {
-            return bad(format!("version {} is not known to this program; update it", self.version));
-        }
-        if self.intents.is_empty() {
-            return bad("it has no [[intent]]; add at least two".into());
-        }
+    /// Puts references under the intents' own names. Of names that fold alike the first wins.
+    fn indexed(mut self) -> Self {
+        self.names.clear();
         for (position, intent) in self.intents.iter().enumerate() {
-            if intent.name.trim().is_empty() {
-                return bad(format!("intent number {} has an empty name", position + 1));
-            }
             for name in std::iter::once(&intent.name).chain(&intent.aliases) {
-                if let Some(other) = self.names.insert(fold(name), position)
-                    && other != position
-                {
-                    let other = &self.intents[other].name;
-                    return bad(format!("{name:?} names both {other:?} and {:?}; rename one", intent.name));
-                }
+                self.names.entry(fold(name)).or_insert(position);
             }
         }
-        let groups = self.categories.iter().map(|category| (&category.name, &category.parent));
-        for (child, parent) in groups.chain(self.intents.iter().map(|intent| (&intent.name, &intent.parent))) {
-            let known = |name: &&String| {
-                self.categories.iter().any(|category| category.name == **name)
-                    || self.intents.iter().any(|intent| intent.name == **name)
-            };
-            if let Some(name) = parent.as_ref().filter(|name| !self.categories.is_empty() && !known(name)) {
-                return bad(format!(
-                    "{child:?} has the parent {name:?}, which is no category; add a [[category]] for it"
-                ));
-            }
+        let own = |name: &String| self.resolve(name).unwrap_or(name).to_owned();
+        let fallback = self.fallback.as_ref().map(own);
+        let asked: Vec<Names> = self.routes.iter().map(|rule| rule.intent.iter().map(own).collect()).collect();
+        self.fallback = fallback;
+        for (rule, intent) in self.routes.iter_mut().zip(asked) {
+            rule.intent = intent;
         }
-        for intent in &self.intents {
-            if let Some(name) = intent.confused_with.iter().find(|name| self.resolve(name).is_none()) {
-                return bad(format!("{:?} is confused_with {name:?}, which is no intent", intent.name));
-            }
+        self
+    }
+
+    fn checked(self, origin: &str) -> Result<Self> {
+        match check::structure(&self).into_iter().find(|finding| finding.level == Severity::Error) {
+            None => Ok(self),
+            Some(finding) => Err(Error::bad_input(format!("taxonomy {origin}: {}", finding.message))),
         }
-        for (position, attribute) in self.attributes.iter().enumerate() {
-            if let Some(fault) = attribute.fault() {
-                return bad(fault);
-            }
-            if self.attributes[..position].iter().any(|earlier| earlier.is_named(&attribute.name)) {
-                return bad(format!("the attribute {:?} is there twice; rename one", attribute.name));
-            }
-        }
-        if let Some(name) = &self.fallback {
-            match self.resolve(name).map(str::to_owned) {
-                Some(name) => self.fallback = Some(name),
-                None => return bad(format!("the fallback {name:?} is no intent; add it as one")),
-            }
-        }
-        Ok(self)
     }
 
     /// The intent's own name for a name, an alias, or either in other case and spacing.
     #[must_use]
     pub fn resolve(&self, name: &str) -> Option<&str> {
-        if let Some(exact) = self.intents.iter().find(|intent| intent.name == name) {
-            return Some(&exact.name);
-        }
-        self.names.get(&fold(name)).map(|&position| self.intents[position].name.as_str())
+        // The labels of an open taxonomy may differ in case alone, so what is exact comes first.
+        let exact = self.intent(name).or_else(|| self.intents.iter().find(|x| x.aliases.iter().any(|x| x == name)));
+        let folded = || self.names.get(&fold(name)).map(|&position| &self.intents[position]);
+        exact.or_else(folded).map(|intent| intent.name.as_str())
     }
 
     /// The intent of exactly this name.
@@ -200,6 +201,21 @@ impl Taxonomy {
     #[must_use]
     pub fn category_of(&self, intent: &str) -> Option<&str> {
         self.intent(intent)?.parent.as_deref()
+    }
+
+    /// The category that an intent belongs to, the one that this belongs to, and so on.
+    pub fn ancestors(&self, intent: &str) -> impl Iterator<Item = &str> {
+        // A draft may hold a circle.
+        let most = self.categories.len() + self.intents.len();
+        std::iter::successors(self.category_of(intent), |group| self.parent_of_group(group)).take(most)
+    }
+
+    /// The parent of a category, or of an intent that serves as one.
+    fn parent_of_group(&self, name: &str) -> Option<&str> {
+        match self.categories.iter().find(|category| category.name == name) {
+            Some(category) => category.parent.as_deref(),
+            None => self.category_of(name),
+        }
     }
 
     /// Whether `intent` is the one for what the desk does not handle.

@@ -65,8 +65,13 @@ impl Judge {
             let begun = Instant::now();
             let level = retriever.levels().below(parent.as_deref()).cloned().unwrap_or_default();
             let evidence = self.evidence(gathered, view(retriever, gathered, &level).await?);
-            let label = match level.only_child() {
-                Some(only) => Label { intent: Some(only.to_owned()), confidence: Some(1.0), cost_usd: Some(0.0), ..Label::default() },
+            let mut label = match level.only_child() {
+                Some(only) => Label {
+                    intent: Some(only.to_owned()),
+                    confidence: Some(1.0),
+                    cost_usd: Some(0.0),
+                    ..Label::default()
+                },
                 None => self.labeler().label(&evidence).await?,
             };
             let mut decided = decide(&label, &evidence, (self.min_confidence() / confidence).min(1.0));
@@ -81,8 +86,11 @@ impl Judge {
             confidence *= decided.confidence;
             decided.confidence = confidence;
             let choice = label.intent.clone();
+            label.secondary.retain(|name| gathered.taxonomy.intent(name).is_some());
             add(&mut sum, label);
-            let group = choice.clone().filter(|choice| parent.as_ref() != Some(choice) && retriever.levels().below(Some(choice)).is_some());
+            let group = choice
+                .clone()
+                .filter(|choice| parent.as_ref() != Some(choice) && retriever.levels().below(Some(choice)).is_some());
             let is_sure = decided.decision == Decision::Route;
             if let (Some(group), true) = (&group, is_sure) {
                 parent = Some(group.clone());
@@ -93,10 +101,22 @@ impl Judge {
             }
             if group.is_some() {
                 // The best guess is an intent, never a group.
-                sum.intent = gathered.votes.iter().map(|vote| &vote.intent).find(|intent| level.child_of(intent) == choice.as_deref()).cloned();
+                sum.intent = gathered
+                    .votes
+                    .iter()
+                    .map(|vote| &vote.intent)
+                    .find(|intent| level.child_of(intent) == choice.as_deref())
+                    .cloned();
             }
             return Ok(Descent { label: sum, decided, category: parent, evidence, steps });
         }
+    }
+}
+
+impl View {
+    /// The first choice.
+    pub(super) async fn top(retriever: &Retriever, gathered: &Gathered) -> Result<Self> {
+        view(retriever, gathered, &retriever.levels().below(None).cloned().unwrap_or_default()).await
     }
 }
 
@@ -152,6 +172,9 @@ fn add(sum: &mut Label, step: Label) {
     sum.cost_usd = sum.cost_usd.zip(step.cost_usd).map(|(a, b)| a + b);
     sum.intent = step.intent;
     sum.doubt = step.doubt;
+    sum.secondary.extend(step.secondary);
+    sum.attributes.extend(step.attributes);
+    sum.notes.extend(step.notes);
     sum.reasoning = match (sum.reasoning.take(), step.reasoning) {
         (Some(before), Some(now)) => Some(format!("{before} {now}")),
         (before, now) => before.or(now),

@@ -5,13 +5,16 @@ use std::time::Instant;
 
 use tracing::Instrument as _;
 
-use super::{Classification, Gathered, Latency, Neighbour, milliseconds};
+use super::hierarchy::{Descent, Strategy, relabelled};
+use super::{Classification, Considered, Gathered, Latency, Neighbour, Retriever, milliseconds};
 use crate::Result;
 use crate::decide::decide;
 use crate::label::Labeler;
+use crate::rank::Vote;
 use crate::retrieve::{Candidate, Evidence, rank_fixed};
 use crate::select::{Chosen, Selection, select};
 use crate::store::Example;
+use crate::taxonomy::{Level, Taxonomy};
 
 /// Which examples the labeler sees.
 #[derive(Clone)]
@@ -30,7 +33,17 @@ pub struct Judge {
     examples: Examples,
     k: usize,
     selection: Selection,
+    strategy: Strategy,
     min_confidence: f32,
+}
+
+/// What of the gathered evidence a labeler chooses from: all of it, or one level.
+pub(super) struct View {
+    pub(super) candidates: Vec<Candidate>,
+    pub(super) votes: Vec<Vote>,
+    pub(super) shortlist: Vec<String>,
+    pub(super) taxonomy: Arc<Taxonomy>,
+    pub(super) level: Option<Level>,
 }
 
 impl Judge {
@@ -38,7 +51,7 @@ impl Judge {
     #[must_use]
     pub fn new(labeler: Arc<dyn Labeler>, examples: Examples, k: usize, min_confidence: Option<f32>) -> Self {
         let min_confidence = min_confidence.unwrap_or_else(|| labeler.default_min_confidence());
-        Self { labeler, examples, k, selection: Selection::default(), min_confidence }
+        Self { labeler, examples, k, selection: Selection::default(), strategy: Strategy::default(), min_confidence }
     }
 
     /// Chooses the retrieved examples another way.
@@ -48,14 +61,29 @@ impl Judge {
         self
     }
 
+    /// Gets to an intent another way.
+    #[must_use]
+    pub fn with_strategy(mut self, strategy: Strategy) -> Self {
+        self.strategy = strategy;
+        self
+    }
+
+    pub(super) fn labeler(&self) -> &dyn Labeler {
+        self.labeler.as_ref()
+    }
+
+    pub(super) fn min_confidence(&self) -> f32 {
+        self.min_confidence
+    }
+
     pub(super) fn with_labeler(&self, labeler: Arc<dyn Labeler>) -> Self {
         Self { labeler, examples: self.examples.clone(), ..*self }
     }
 
-    /// Classifies a gathered ticket.
-    pub async fn judge(&self, gathered: &Gathered) -> Result<Classification> {
+    /// Classifies a ticket that `retriever` gathered examples for.
+    pub async fn judge(&self, retriever: &Retriever, gathered: &Gathered) -> Result<Classification> {
         let span = tracing::info_span!("ticket", id = gathered.ticket.id, labeler = self.labeler.name());
-        let answer = self.judge_inside(gathered).instrument(span.clone()).await;
+        let answer = self.judge_inside(retriever, gathered).instrument(span.clone()).await;
         span.in_scope(|| match &answer {
             Ok(answer) => tracing::info!(
                 decision = ?answer.decision,
@@ -76,16 +104,19 @@ impl Judge {
         answer
     }
 
-    async fn judge_inside(&self, gathered: &Gathered) -> Result<Classification> {
+    async fn judge_inside(&self, retriever: &Retriever, gathered: &Gathered) -> Result<Classification> {
         let begun = Instant::now();
-        let evidence = self.evidence(gathered);
-        let label = self.labeler.label(&evidence).await?;
-        let decided = decide(&label, &evidence, self.min_confidence);
+        let Descent { label, decided, category, evidence, steps } = match self.strategy {
+            Strategy::Hierarchical => self.descend(retriever, gathered).await?,
+            Strategy::Flat => self.choose(gathered).await?,
+        };
         let (embed, retrieve, labelled) =
             (milliseconds(gathered.times.0), milliseconds(gathered.times.1), milliseconds(begun.elapsed()));
+        let (taxonomy, intent) = (&gathered.taxonomy, label.intent.as_deref());
         Ok(Classification {
             id: gathered.ticket.id.clone(),
-            category: label.intent.as_deref().and_then(|intent| gathered.taxonomy.category_of(intent)).map(Into::into),
+            category,
+            route: intent.and_then(|intent| taxonomy.route(intent, &label.attributes, &gathered.ticket)),
             intent: label.intent,
             secondary: label.secondary,
             attributes: label.attributes,
@@ -94,7 +125,11 @@ impl Judge {
             reasoning: label.reasoning,
             confidence: decided.confidence,
             neighbours: evidence.examples.iter().map(neighbour).collect(),
-            shortlist: evidence.shortlist().into_iter().map(Into::into).collect(),
+            // What retrieval puts forward is reported for every labeler.
+            shortlist: gathered.shortlist.clone(),
+            votes: gathered.votes.clone(),
+            candidates: gathered.candidates.iter().map(|candidate| considered(candidate, &evidence.examples)).collect(),
+            steps,
             labeler: self.labeler.name().to_owned(),
             model: label.model,
             usage: label.usage,
@@ -105,35 +140,69 @@ impl Judge {
         })
     }
 
-    /// The request that would be sent for a gathered ticket.
-    pub fn preview(&self, gathered: &Gathered) -> Result<Option<serde_json::Value>> {
-        self.labeler.preview(&self.evidence(gathered))
+    /// One choice among all intents.
+    async fn choose(&self, gathered: &Gathered) -> Result<Descent> {
+        let evidence = self.evidence(gathered, View::whole(gathered));
+        let label = self.labeler.label(&evidence).await?;
+        let decided = decide(&label, &evidence, self.min_confidence);
+        let category = label.intent.as_deref().and_then(|intent| gathered.taxonomy.category_of(intent)).map(Into::into);
+        Ok(Descent { label, decided, category, evidence, steps: Vec::new() })
     }
 
-    fn evidence(&self, gathered: &Gathered) -> Evidence {
+    /// The request that would be sent first for a gathered ticket.
+    pub async fn preview(&self, retriever: &Retriever, gathered: &Gathered) -> Result<Option<serde_json::Value>> {
+        let view = match self.strategy {
+            Strategy::Flat => View::whole(gathered),
+            Strategy::Hierarchical => View::top(retriever, gathered).await?,
+        };
+        self.labeler.preview(&self.evidence(gathered, view))
+    }
+
+    pub(super) fn evidence(&self, gathered: &Gathered, view: View) -> Evidence {
+        let View { candidates, votes, shortlist, taxonomy, level } = view;
         let (candidates, examples) = match &self.examples {
             Examples::Retrieved => {
-                (gathered.candidates.clone(), select(&gathered.candidates, &gathered.votes, self.k, self.selection))
+                let examples = select(&candidates, &votes, self.k, self.selection);
+                (candidates, examples)
             }
             // A person's choice for a prompt is shown whole and in its own order, save the
             // ticket itself.
             Examples::Static(fixed) => {
                 let others: Vec<_> = fixed.iter().filter(|(example, _)| !is_same(example, gathered)).cloned().collect();
+                let in_level = |candidate: Candidate| match &level {
+                    Some(level) => relabelled(&candidate, level),
+                    None => Some(candidate),
+                };
                 let ranked = rank_fixed(&others, &gathered.vector);
                 let shown = in_file_order(&others, &ranked);
-                (ranked, shown)
+                let shown = shown
+                    .into_iter()
+                    .filter_map(|chosen| Some(Chosen { candidate: in_level(chosen.candidate)?, ..chosen }));
+                (ranked.into_iter().filter_map(in_level).collect(), shown.collect())
             }
             Examples::None => (Vec::new(), Vec::new()),
         };
         Evidence {
             ticket: gathered.ticket.clone(),
-            // What retrieval puts forward is reported for every labeler.
-            votes: gathered.votes.clone(),
-            shortlist: gathered.shortlist.clone(),
+            votes,
+            shortlist,
             is_fixed: matches!(self.examples, Examples::Static(_)),
             candidates,
             examples,
+            step: level.map(|level| level.parent),
+            taxonomy,
+        }
+    }
+}
+
+impl View {
+    fn whole(gathered: &Gathered) -> Self {
+        Self {
+            candidates: gathered.candidates.clone(),
+            votes: gathered.votes.clone(),
+            shortlist: gathered.shortlist.clone(),
             taxonomy: Arc::clone(&gathered.taxonomy),
+            level: None,
         }
     }
 }
@@ -157,5 +226,18 @@ fn neighbour(Chosen { candidate, why }: &Chosen) -> Neighbour {
         score: candidate.score,
         why: why.clone(),
         text: labelled.ticket.text.clone(),
+    }
+}
+
+fn considered(candidate: &Candidate, chosen: &[Chosen]) -> Considered {
+    let labelled = &candidate.example.labelled;
+    let is_same = |chosen: &&Chosen| chosen.candidate.example.key == candidate.example.key;
+    Considered {
+        id: labelled.ticket.id.clone(),
+        intent: labelled.intent.clone(),
+        score: candidate.score,
+        cosine: candidate.cosine,
+        bm25: candidate.bm25,
+        chosen: chosen.iter().find(is_same).map(|chosen| chosen.why.clone()),
     }
 }

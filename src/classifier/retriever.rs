@@ -1,6 +1,6 @@
 //! Embeds tickets and finds the examples most like them.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
@@ -10,9 +10,9 @@ use crate::probe::Probe;
 use crate::rank::{self, Vote};
 use crate::retrieve::{BM25_WEIGHT, CANDIDATES, Candidate, fuse};
 use crate::store::{
-    Example, ExampleStore, Filter, MANIFEST_BLOB, Manifest, PROBE_BLOB, Query, TAXONOMY_BLOB, example_key,
+    Example, ExampleStore, Filter, MANIFEST_BLOB, Manifest, PROBE_BLOB, Query, example_key, taxonomy_of,
 };
-use crate::taxonomy::Taxonomy;
+use crate::taxonomy::{Levels, Taxonomy};
 use crate::ticket::{LabelledTicket, Ticket, text_hash};
 use crate::{Error, Result};
 
@@ -22,6 +22,7 @@ pub struct Retriever {
     embedder: Arc<dyn Embedder>,
     bm25: Bm25,
     taxonomy: Arc<Taxonomy>,
+    levels: OnceLock<Levels>,
     probe: Option<Probe>,
     filter: Filter,
     turn: tokio::sync::Mutex<()>,
@@ -74,10 +75,7 @@ impl Retriever {
         })?;
         let manifest = Manifest::from_json(&manifest)?;
         manifest.check(embedder.as_ref()).await?;
-        let taxonomy = match store.blob(TAXONOMY_BLOB).await? {
-            Some(stored) => Taxonomy::from_json(&stored)?,
-            None => Taxonomy::from_labels(store.intents().await?.into_iter().map(|(name, _)| name)),
-        };
+        let taxonomy = taxonomy_of(store.as_ref()).await?;
         if manifest.examples > 0 && store.count().await? == 0 {
             return Err(Error::store(format!(
                 "the store is damaged: it holds none of the {} examples that were written; index again into a new --store",
@@ -91,6 +89,7 @@ impl Retriever {
             embedder,
             bm25,
             taxonomy: Arc::new(taxonomy),
+            levels: OnceLock::new(),
             probe: probe.filter(Probe::is_useful),
             filter: Filter::default(),
             turn: tokio::sync::Mutex::new(()),
@@ -121,6 +120,12 @@ impl Retriever {
     #[must_use]
     pub fn taxonomy(&self) -> &Taxonomy {
         &self.taxonomy
+    }
+
+    /// The levels of its taxonomy.
+    #[must_use]
+    pub fn levels(&self) -> &Levels {
+        self.levels.get_or_init(|| Levels::of(&self.taxonomy))
     }
 
     /// The store itself.
@@ -177,14 +182,19 @@ impl Retriever {
         let Embedded { ticket, vector, notes, time } = embedded;
         let begun = Instant::now();
         let candidates = self.candidates(&ticket, &vector, self.filter.clone(), &scope).await?;
-        let votes = match &self.probe {
-            Some(probe) if !scope.without_probe => rank::combine(&candidates, probe, &vector),
-            _ => rank::vote(&candidates),
-        };
+        let votes = self.votes(&candidates, &vector, &scope);
         let shortlist = rank::shortlist(&votes, &self.taxonomy);
         let taxonomy = Arc::clone(&self.taxonomy);
         let times = (time, begun.elapsed());
         Ok(Gathered { ticket, vector, candidates, votes, shortlist, taxonomy, scope, notes, times })
+    }
+
+    /// What candidates, and the probe unless it is left out, say of a ticket.
+    pub(super) fn votes(&self, candidates: &[Candidate], vector: &[f32], scope: &Scope) -> Vec<Vote> {
+        match &self.probe {
+            Some(probe) if !scope.without_probe => rank::combine(candidates, probe, vector),
+            _ => rank::vote(candidates),
+        }
     }
 
     /// Searches once more for a gathered ticket, among the examples of these intents alone.

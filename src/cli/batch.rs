@@ -17,8 +17,8 @@ use crate::ticket::Ticket;
 use crate::{Error, ErrorKind};
 
 /// A ticket may need more room, a question back, the whole list of intents, and more room
-/// again; each is another round.
-const ROUNDS: usize = 5;
+/// again; each is another round, and each level of a hierarchy may need all of them.
+const ROUNDS: usize = 5 * 8;
 /// How long a second interrupt is waited for.
 const SECOND_INTERRUPT: Duration = Duration::from_secs(5);
 

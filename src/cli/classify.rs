@@ -38,8 +38,8 @@ pub(super) struct ClassifyArgs {
     /// File of labelled tickets for --examples static
     #[arg(long, value_name = "FILE", required_if_eq("examples", "static"))]
     r#static: Option<PathBuf>,
-    /// Show what each decision rests on
-    #[arg(long, conflicts_with = "json")]
+    /// Show what each decision rests on (all of it is in --json)
+    #[arg(long)]
     explain: bool,
     /// Print the exact request bodies and send nothing; needs no key
     #[arg(long)]
@@ -131,7 +131,13 @@ async fn build(args: &ClassifyArgs, settings: &Settings, labelling: &Labelling) 
         .store(settings.open_store().await?)
         .embedder(settings.embedder().await?)
         .k(labelling.k)
+        .selection(labelling.evidence.selection)
+        .strategy(labelling.evidence.strategy)
+        .filter(labelling.evidence.filter.clone())
         .concurrency(labelling.concurrency);
+    if labelling.evidence.no_probe {
+        builder = builder.without_probe();
+    }
     if let Some(share) = labelling.min_confidence {
         builder = builder.min_confidence(share);
     }

@@ -76,9 +76,12 @@ pub(super) async fn run(args: &EvalArgs, common: &CommonArgs) -> anyhow::Result<
     let static_examples = args.r#static.as_ref().map(|path| read_labelled(path, &input)).transpose()?;
 
     let retriever = Retriever::open(settings.open_store().await?, settings.embedder().await?).await?;
+    let retriever = labelling.evidence.apply(retriever);
     let options = EvalOptions {
         arms,
         k: labelling.k,
+        selection: labelling.evidence.selection,
+        strategy: labelling.evidence.strategy,
         static_examples,
         seed: args.seed,
         min_confidence: labelling.min_confidence,

@@ -6,12 +6,12 @@ use std::process::ExitCode;
 use clap::Args;
 
 use super::progress::Progress;
-use super::wiring::Settings;
+use super::wiring::{Settings, read_taxonomy};
 use super::{CommonArgs, InputArgs, print, print_json};
 use crate::index::{IndexOptions, index};
 use crate::store::EdgeStore;
 use crate::taxonomy::Taxonomy;
-use crate::{Error, input, report};
+use crate::{input, report};
 
 /// What `index` takes.
 #[derive(Debug, Args)]
@@ -40,11 +40,7 @@ pub(super) async fn run(args: &IndexArgs, common: &CommonArgs) -> anyhow::Result
     let input = args.input.options();
     let taxonomy = match &args.taxonomy {
         None => None,
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|e| Error::bad_input(format!("cannot read the taxonomy {}: {e}", path.display())))?;
-            Some(Taxonomy::from_toml(&text, &path.display().to_string())?)
-        }
+        Some(path) => Some(Taxonomy::from_toml(&read_taxonomy(path)?, &path.display().to_string())?),
     };
     let rows = input::read_all(&args.files, &input)?;
     let embedder = settings.embedder().await?;

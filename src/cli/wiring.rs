@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::CommonArgs;
 use super::claude::{ClaudeArgs, ClaudeRun};
+use super::evidence::{EvidenceArgs, EvidenceSettings};
 use crate::config::{self, Config};
 use crate::embed::{DEFAULT_MODEL, Embedder, FastEmbedder};
 use crate::input::{self, InputOptions};
@@ -32,15 +33,14 @@ pub(super) struct LabelerArgs {
     /// [default: claude]
     #[arg(long, value_enum)]
     labeler: Option<LabelerKind>,
-    /// How many retrieved examples are shown [default: 5]
-    #[arg(short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50))]
-    k: Option<u32>,
     /// Below this confidence (0 to 1) a ticket goes to review [default: 0 for claude, 0.5 for vote]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     min_confidence: Option<f32>,
     /// How many tickets are under way at once [default: 8]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     concurrency: Option<u32>,
+    #[command(flatten)]
+    evidence: EvidenceArgs,
     #[command(flatten)]
     claude: ClaudeArgs,
 }
@@ -55,6 +55,7 @@ enum LabelerKind {
 pub(super) struct Labelling {
     pub(super) who: Who,
     pub(super) k: usize,
+    pub(super) evidence: EvidenceSettings,
     pub(super) min_confidence: Option<f32>,
     pub(super) concurrency: usize,
 }
@@ -114,7 +115,8 @@ impl LabelerArgs {
         };
         Ok(Labelling {
             who,
-            k: self.k.map(|n| n as usize).or(config.k).unwrap_or(crate::classifier::DEFAULT_K),
+            evidence: self.evidence.resolve()?,
+            k: self.evidence.k.map(|n| n as usize).or(config.k).unwrap_or(crate::classifier::DEFAULT_K),
             min_confidence: self.min_confidence.or(config.min_confidence),
             concurrency,
         })
@@ -144,6 +146,12 @@ pub(super) fn share(text: &str) -> Result<f32, String> {
         .ok()
         .filter(|share| (0.0..=1.0).contains(share))
         .ok_or_else(|| format!("{text} is not a share from 0 to 1"))
+}
+
+/// Reads the text of a taxonomy's file.
+pub(super) fn read_taxonomy(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path)
+        .map_err(|e| Error::bad_input(format!("cannot read the taxonomy {}: {e}", path.display())))
 }
 
 /// Reads labelled tickets; a bad row is an error here, since nothing may silently be left out.

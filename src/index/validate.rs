@@ -57,12 +57,14 @@ pub(super) fn examples(
 fn known_intent(name: &str, taxonomy: Option<&Taxonomy>) -> Result<String, String> {
     match taxonomy {
         None => Ok(name.to_owned()),
-        Some(taxonomy) => taxonomy.resolve(name).map(str::to_owned).ok_or_else(|| {
-            let name = crate::report::excerpt(name, 60);
-            format!(
-                "the intent {name:?} is not in the taxonomy; correct it, or add it there or to the aliases of another"
-            )
-        }),
+        Some(taxonomy) => match taxonomy.resolve(name) {
+            Some(own) => Ok(own.to_owned()),
+            None if taxonomy.open => Ok(name.to_owned()),
+            None => Err(format!(
+                "the intent {:?} is not in the taxonomy; correct it, or add it there or to the aliases of another",
+                crate::report::excerpt(name, 60)
+            )),
+        },
     }
 }
 

@@ -1,7 +1,7 @@
 //! The labeler that asks Claude: prompt, call, parse, at most one question back, and the whole
 //! list of intents where the shortlist was not enough.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, RwLock};
 
 use async_trait::async_trait;
 use serde_json::Value;
@@ -49,9 +49,9 @@ pub struct ClaudeLabeler {
     form: AnswerForm,
     prompts: Arc<Prompts>,
     intents: IntentsMode,
-    /// The static part of the requests, the same bytes for every ticket of one taxonomy: with
-    /// all intents, and of the shortlist.
-    fixed: [OnceLock<(Arc<Taxonomy>, Arc<Fixed>)>; 2],
+    /// The static parts of the requests, the same bytes for every ticket: for each taxonomy (a
+    /// hierarchy has one for each level) with all intents, and of the shortlist.
+    fixed: RwLock<Vec<(Arc<Taxonomy>, Arc<Fixed>)>>,
 }
 
 impl ClaudeLabeler {
@@ -59,7 +59,7 @@ impl ClaudeLabeler {
     /// [`preview`](Labeler::preview).
     #[must_use]
     pub fn new(source: Option<Arc<AnswerSource>>, model: Model, form: AnswerForm, prompts: Arc<Prompts>) -> Self {
-        Self { source, model, form, prompts, intents: IntentsMode::default(), fixed: Default::default() }
+        Self { source, model, form, prompts, intents: IntentsMode::default(), fixed: RwLock::default() }
     }
 
     /// Which intents each prompt describes; by the size of the taxonomy unless set.

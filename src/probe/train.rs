@@ -228,9 +228,9 @@ fn trials(
                 .iter()
                 .map(|&(_, &other)| (examples[other].0.as_str(), cosine(&examples[other].1, vector)))
                 .collect();
-            let voters = VOTERS.min(nearest.len());
-            nearest.select_nth_unstable_by(voters - 1, |a, b| b.1.total_cmp(&a.1));
-            nearest.truncate(voters);
+            let kept = VOTERS.min(nearest.len());
+            nearest.select_nth_unstable_by(kept - 1, |a, b| b.1.total_cmp(&a.1));
+            nearest.truncate(kept);
             nearest.sort_by(|a, b| b.1.total_cmp(&a.1));
             let votes = shares(nearest);
             let share_of =

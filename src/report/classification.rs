@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use super::{clean, dollars, excerpt};
 use crate::classifier::Classification;
 use crate::decide::Decision;
+use crate::taxonomy::Route;
 
 fn decision(answer: &Classification) -> &'static str {
     match answer.decision {
@@ -25,6 +26,23 @@ fn attributes(answer: &Classification) -> String {
     let pairs: Vec<String> = answer.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
     clean(&pairs.join(", "))
 }
+
+fn goes_to(route: &Route) -> String {
+    let mut text = route.queue.clone();
+    if let Some(priority) = &route.priority {
+        let _ = write!(text, ", {priority}");
+    }
+    if let Some(minutes) = route.respond_within_minutes {
+        let _ = write!(text, ", answer within {minutes} min");
+    }
+    let _ = write!(text, " (rule {})", route.rule);
+    text
+}
+
+/// How many of the candidates are named.
+const SHOWN_CANDIDATES: usize = 10;
+/// How many of the leading intents are shown with their votes.
+const SHOWN_VOTES: usize = 4;
 
 /// One line: id, decision, intents, attributes, the start of the text, and why where it is a
 /// review.
@@ -62,6 +80,9 @@ pub fn explain(text: &str, answer: &Classification) -> String {
         row("attributes", &attributes(answer));
     }
     row("decision", &format!("{}: {}", decision(answer), answer.reason));
+    if let Some(route) = &answer.route {
+        row("route", &goes_to(route));
+    }
     if let Some(reasoning) = &answer.reasoning {
         row("reasoning", &excerpt(reasoning, 400));
     }
@@ -69,13 +90,45 @@ pub fn explain(text: &str, answer: &Classification) -> String {
         "confidence",
         &format!("{:.0} % (agreement with similar examples, not a probability)", answer.confidence * 100.0),
     );
+    for (position, step) in answer.steps.iter().enumerate() {
+        let choice = step.choice.as_deref().unwrap_or("(none)");
+        let within = step.parent.as_ref().map(|parent| format!(" within {parent}")).unwrap_or_default();
+        let cost = if step.usage.requests > 0 { format!(", {}", dollars(step.cost_usd)) } else { String::new() };
+        row(
+            if position == 0 { "steps" } else { "" },
+            &format!("{choice}{within} ({:.0} %{cost})", step.confidence * 100.0),
+        );
+    }
     if answer.shortlist.len() > 1 {
         row("shortlist", &answer.shortlist.join(", "));
+    }
+    for (position, vote) in answer.votes.iter().take(SHOWN_VOTES).enumerate() {
+        let probe = vote.probe.map(|p| format!(", probe {:.0} %", p * 100.0)).unwrap_or_default();
+        let shares = format!(
+            "{:3.0} %  {} (neighbours {:.0} %{probe})",
+            vote.share * 100.0,
+            vote.intent,
+            vote.neighbours * 100.0
+        );
+        row(if position == 0 { "votes" } else { "" }, &shares);
     }
     for (position, neighbour) in answer.neighbours.iter().enumerate() {
         let name = if position == 0 { "examples" } else { "" };
         let shown = excerpt(&neighbour.text, 70);
         row(name, &format!("{:.2}  {}  {}  {shown}", neighbour.score, neighbour.id, neighbour.intent));
+        row("", &format!("      {}", neighbour.why));
+    }
+    let considered = answer.candidates.iter().take(SHOWN_CANDIDATES).map(|candidate| {
+        let mark = if candidate.chosen.is_some() { "*" } else { "" };
+        format!("{:.2} {}{mark} {}", candidate.score, candidate.id, candidate.intent)
+    });
+    let considered: Vec<String> = considered.collect();
+    if !considered.is_empty() {
+        let rest = match answer.candidates.len() - considered.len() {
+            0 => String::new(),
+            rest => format!(", and {rest} more (--json)"),
+        };
+        row("considered", &format!("{}{rest}; * is shown as an example", considered.join(", ")));
     }
     for note in &answer.notes {
         row("note", note);

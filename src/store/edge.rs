@@ -70,6 +70,12 @@ impl Drop for Shard {
 }
 
 impl EdgeStore {
+    /// Whether there is a store in this folder.
+    #[must_use]
+    pub fn exists(root: &Path) -> bool {
+        Generation::exists(root)
+    }
+
     /// Opens an existing store. Fails when there is none, when it is damaged, or when
     /// another process keeps it for more than ten seconds.
     pub async fn open(root: &Path) -> Result<Self> {
@@ -120,15 +126,15 @@ impl EdgeStore {
     }
 
     /// Runs a write on the engine and makes it durable.
-    async fn write(&self, work: impl FnOnce(&EdgeShard) -> Result<()> + Send + 'static) -> Result<()> {
+    async fn write<T: Send + 'static>(&self, work: impl FnOnce(&EdgeShard) -> Result<T> + Send + 'static) -> Result<T> {
         let serving = Arc::clone(&self.serving);
         off_thread(move || {
             let serving = serving.write().map_err(|_| poisoned())?;
             let outcome = work(&serving.shard);
             serving.cache.clear();
-            outcome?;
+            let done = outcome?;
             serving.shard.flush();
-            Ok(())
+            Ok(done)
         })
         .await
     }
@@ -146,6 +152,11 @@ impl ExampleStore for EdgeStore {
 
     async fn update(&self, examples: Vec<Example>) -> Result<()> {
         self.write(move |shard| shard::update(shard, examples)).await
+    }
+
+    async fn relabel(&self, from: &str, to: &str) -> Result<usize> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        self.write(move |shard| shard::relabel(shard, from, to)).await
     }
 
     async fn delete(&self, keys: Vec<Uuid>) -> Result<()> {

@@ -5,9 +5,6 @@ use std::sync::Arc;
 
 use super::{Intent, Taxonomy};
 
-/// Deeper than any desk's taxonomy; a circle of parents ends here.
-const MAX_DEPTH: usize = 32;
-
 /// One choice: the groups and intents right below a parent.
 #[derive(Debug, Clone, Default)]
 pub struct Level {
@@ -87,18 +84,9 @@ impl Taxonomy {
     /// The groups above an intent, the widest first, and the intent itself.
     #[must_use]
     pub fn path<'a>(&'a self, intent: &'a str) -> Vec<&'a str> {
-        let mut path = vec![intent];
-        let mut next = self.intent(intent).and_then(|intent| intent.parent.as_deref());
-        while let Some(group) = next
-            && path.len() < MAX_DEPTH
-            && !path.contains(&group)
-        {
-            path.push(group);
-            let category = self.categories.iter().find(|category| category.name == group);
-            let parent = category.and_then(|category| category.parent.as_deref());
-            next = parent.or_else(|| self.intent(group).and_then(|intent| intent.parent.as_deref()));
-        }
+        let mut path: Vec<&str> = self.ancestors(intent).collect();
         path.reverse();
+        path.push(intent);
         path
     }
 
@@ -112,7 +100,7 @@ impl Taxonomy {
             }
         }
         let fallback = self.fallback.clone().filter(|name| intents.iter().any(|intent| intent.name == *name));
-        let mut taxonomy = Self {
+        Self {
             version: self.version,
             fallback,
             priority: self.priority.clone(),
@@ -120,9 +108,8 @@ impl Taxonomy {
             // They are asked about once, at the top.
             attributes: if level.parent.is_none() { self.attributes.clone() } else { Vec::new() },
             ..Self::default()
-        };
-        taxonomy.name_intents();
-        taxonomy
+        }
+        .indexed()
     }
 
     /// A child in the shape of an intent: an intent without what lies outside the level, or a

@@ -3,7 +3,8 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use ticket_router::input::{self, InputOptions};
-use ticket_router::{LabelledTicket, Taxonomy};
+use ticket_router::taxonomy::Kind;
+use ticket_router::{LabelledTicket, Taxonomy, Ticket};
 
 use crate::fixture::examples;
 
@@ -42,6 +43,21 @@ fn the_taxonomy_has_the_size_of_a_real_desk_and_describes_everything() {
     let urgency = taxonomy.attributes.iter().find(|attribute| attribute.name == "urgency").unwrap();
     let values: Vec<&str> = urgency.values.iter().map(ticket_router::taxonomy::AttributeValue::name).collect();
     assert_eq!(values, ["low", "normal", "high", "critical"]);
+}
+
+#[test]
+fn every_intent_has_a_route_and_a_check_finds_no_more_than_hints() {
+    let taxonomy = taxonomy();
+    assert!((8..=14).contains(&taxonomy.routes.len()));
+    for finding in taxonomy.check(None) {
+        assert_eq!(finding.kind, Kind::ConfusedWithOneWay, "{}", finding.message);
+    }
+    let (catch_all, rules) = taxonomy.routes.split_last().unwrap();
+    assert!(catch_all.intent.is_empty() && catch_all.category.is_empty() && catch_all.ticket.is_empty());
+    let by_rule = |intent: &str| {
+        taxonomy.route(intent, &BTreeMap::new(), &Ticket::new("x")).is_some_and(|route| route.rule <= rules.len())
+    };
+    assert!(taxonomy.intents.iter().all(|intent| taxonomy.is_fallback(&intent.name) || by_rule(&intent.name)));
 }
 
 #[test]

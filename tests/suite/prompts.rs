@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use ticket_router::claude::Models;
 use ticket_router::parse::parse;
 use ticket_router::prompt::Prompts;
-use ticket_router::retrieve::{Candidate, Evidence, Vote};
+use ticket_router::retrieve::{Candidate, Evidence};
+use ticket_router::select::Chosen;
 use ticket_router::store::{Example, example_key};
 use ticket_router::{AnswerForm, ClaudeLabeler, IntentsMode, Labeler as _, LabelledTicket, Taxonomy, Ticket};
 
@@ -42,15 +43,18 @@ fn example(id: &str, text: &str, intent: &str, reasoning: Option<&str>) -> Candi
     let ticket = Ticket { id: id.into(), ..Ticket::new(text) };
     let labelled = LabelledTicket { ticket, intent: intent.into(), reasoning: reasoning.map(Into::into) };
     let example = Example { key: example_key("", id), source: String::new(), labelled, text_hash: String::new() };
-    Candidate { example: Arc::new(example), score: 0.9, cosine: 0.9, bm25: 0.0 }
+    Candidate { example: Arc::new(example), score: 0.9, cosine: 0.9, bm25: 0.0, vector: Arc::from([]) }
 }
 
 fn evidence(text: &str, examples: Vec<Candidate>) -> Evidence {
     Evidence {
         ticket: Ticket::new(text),
         candidates: examples.clone(),
-        examples,
+        examples: examples.into_iter().map(|candidate| Chosen { candidate, why: String::new() }).collect(),
         votes: vec![],
+        shortlist: vec![],
+        is_fixed: false,
+        step: None,
         taxonomy: Arc::new(Taxonomy::from_toml(TAXONOMY, "test").unwrap()),
     }
 }
@@ -73,7 +77,7 @@ fn with_attributes() -> Evidence {
     Arc::make_mut(&mut second.example).labelled.ticket.attributes.insert("urgency".into(), "<b>extreme</b>".into());
     let taxonomy = Taxonomy::from_toml(&format!("{TAXONOMY}{ATTRIBUTES}"), "test").unwrap();
     Evidence {
-        votes: vec![Vote { intent: "order_status".into(), share: 1.0 }],
+        shortlist: vec!["order_status".into()],
         taxonomy: Arc::new(taxonomy),
         ..evidence("It has been nine days", vec![first, second])
     }
@@ -93,7 +97,7 @@ fn body(model: &str, evidence: &Evidence) -> serde_json::Value {
 #[test]
 fn the_prompts_as_they_are_rendered() {
     let (prompts, evidence) = (Prompts::load(None).unwrap(), usual());
-    let system = |form| prompts.system(&evidence.taxonomy, form, None).unwrap();
+    let system = |form| prompts.system(&evidence.taxonomy, form, None, None).unwrap();
     insta::assert_snapshot!("system", system(AnswerForm::Tags));
     insta::assert_snapshot!("system_structured", system(AnswerForm::Structured));
     insta::assert_snapshot!("ticket", prompts.ticket(&evidence, &[]).unwrap());
@@ -102,7 +106,11 @@ fn the_prompts_as_they_are_rendered() {
     insta::assert_snapshot!("repair_unknown", prompts.repair(Some("<x>"), &names, AnswerForm::Tags).unwrap());
     insta::assert_snapshot!("repair_missing", prompts.repair(None, &names, AnswerForm::Structured).unwrap());
     let bare = Taxonomy::from_labels(["a".to_owned(), "b".to_owned()]);
-    insta::assert_snapshot!("system_of_labels", prompts.system(&bare, AnswerForm::Tags, None).unwrap());
+    insta::assert_snapshot!("system_of_labels", prompts.system(&bare, AnswerForm::Tags, None, None).unwrap());
+    for (name, step) in [("system_top", None), ("system_within", Some("orders".to_owned()))] {
+        let system = prompts.system(&bare, AnswerForm::Tags, None, Some(&step)).unwrap();
+        insta::assert_snapshot!(name, system.lines().next().unwrap_or_default());
+    }
 }
 
 /// Both modes in both forms, with attributes: what is static, and what comes with the ticket.
@@ -158,8 +166,8 @@ fn the_static_prefix_is_the_same_bytes_for_every_ticket() {
     for mode in [IntentsMode::All, IntentsMode::Shortlist] {
         let labeler = labeler("claude-haiku-5-5").with_intents(mode);
         let prefix = |text: &str, intent: &str| {
-            let votes = vec![Vote { intent: intent.into(), share: 1.0 }];
-            let evidence = Evidence { ticket: Ticket::new(text), votes, ..shared.clone() };
+            let shortlist = vec![intent.to_owned()];
+            let evidence = Evidence { ticket: Ticket::new(text), shortlist, ..shared.clone() };
             let body = labeler.preview(&evidence).unwrap().unwrap();
             (body["system"].to_string(), body["output_config"].to_string())
         };
@@ -179,11 +187,11 @@ fn a_shortlist_takes_at_most_45_percent_of_the_bytes_of_77_described_intents() {
             format!("[[intent]]\nname = \"some_payment_intent_{i}\"\ndescription = \"{description}\"\nconfused_with = [\"some_payment_intent_{}\"]\n", (i + 1) % 77)
         })
         .collect();
-    let votes = (0..10).map(|i| Vote { intent: format!("some_payment_intent_{i}"), share: 0.1 }).collect();
+    let shortlist = (0..10).map(|i| format!("some_payment_intent_{i}")).collect();
     let text = "I paid nine days ago and nothing has arrived, can you have a look at where it is please?";
     let shown = |i: usize| example(&format!("T-{i}"), text, &format!("some_payment_intent_{i}"), None);
     let evidence = Evidence {
-        votes,
+        shortlist,
         taxonomy: Arc::new(Taxonomy::from_toml(&intents, "test").unwrap()),
         ..evidence(text, (0..5).map(shown).collect())
     };

@@ -105,6 +105,7 @@ mod tests {
             votes: vec![],
             shortlist: votes.iter().map(|&name| name.to_owned()).collect(),
             is_fixed: false,
+            step: None,
             taxonomy: Arc::new(taxonomy),
         }
     }

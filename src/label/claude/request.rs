@@ -1,6 +1,6 @@
 //! The requests: a static part, the same bytes for every ticket, and the part of the ticket.
 
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError};
 
 use serde_json::{Map, Value, json};
 
@@ -17,6 +17,7 @@ const MAX_TOKENS: u32 = 1024;
 
 /// What all requests with the same offer share.
 pub(super) struct Fixed {
+    offers_all: bool,
     system: String,
     schema: Value,
 }
@@ -24,7 +25,7 @@ pub(super) struct Fixed {
 impl ClaudeLabeler {
     /// The request that offers these intents for this evidence.
     pub(super) fn request_with(&self, offer: &Offer<'_>, evidence: &Evidence) -> Result<Request> {
-        let (model, fixed) = (&self.model, self.fixed(offer, &evidence.taxonomy)?);
+        let (model, fixed) = (&self.model, self.fixed(offer, evidence)?);
         let format = (self.form == AnswerForm::Structured)
             .then(|| OutputFormat { kind: "json_schema", schema: fixed.schema.clone() });
         let output = OutputConfig { effort: model.effort.clone(), format };
@@ -48,18 +49,18 @@ impl ClaudeLabeler {
         tokens.min(self.model.max_output.unwrap_or(tokens))
     }
 
-    fn fixed(&self, offer: &Offer<'_>, taxonomy: &Arc<Taxonomy>) -> Result<Arc<Fixed>> {
-        let way_out = offer.way_out();
-        let kept = &self.fixed[usize::from(way_out.is_some())];
-        if let Some((of, fixed)) = kept.get()
-            && Arc::ptr_eq(of, taxonomy)
-        {
+    fn fixed(&self, offer: &Offer<'_>, evidence: &Evidence) -> Result<Arc<Fixed>> {
+        let (way_out, taxonomy) = (offer.way_out(), &evidence.taxonomy);
+        let is_it = |(of, fixed): &&(Arc<Taxonomy>, Arc<Fixed>)| {
+            fixed.offers_all == way_out.is_none() && Arc::ptr_eq(of, taxonomy)
+        };
+        if let Some((_, fixed)) = self.fixed.read().unwrap_or_else(PoisonError::into_inner).iter().find(is_it) {
             return Ok(Arc::clone(fixed));
         }
-        let system = self.prompts.system(taxonomy, self.form, way_out)?;
-        let fixed = Arc::new(Fixed { system, schema: schema(taxonomy, way_out) });
-        // Losing the race means that another call keeps the same text.
-        let _ = kept.set((Arc::clone(taxonomy), Arc::clone(&fixed)));
+        let system = self.prompts.system(taxonomy, self.form, way_out, evidence.step.as_ref())?;
+        let fixed = Arc::new(Fixed { offers_all: way_out.is_none(), system, schema: schema(taxonomy, way_out) });
+        let mut kept = self.fixed.write().unwrap_or_else(PoisonError::into_inner);
+        kept.push((Arc::clone(taxonomy), Arc::clone(&fixed)));
         Ok(fixed)
     }
 }

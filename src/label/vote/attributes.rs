@@ -75,6 +75,7 @@ mod tests {
             votes: vec![],
             shortlist: vec![],
             is_fixed: false,
+            step: None,
             taxonomy: Arc::new(Taxonomy::from_toml(TAXONOMY, "t").unwrap()),
         };
         let attributes = vote(&evidence, "a");

@@ -6,13 +6,13 @@ use std::sync::Arc;
 use qdrant_edge::{
     Condition, CountRequest, CreateIndex, Distance, EdgeConfig, EdgeOptimizersConfig, EdgeShard,
     EdgeSparseVectorParams, EdgeVectorParams, FacetRequest, FacetValue, FieldIndexOperations, Filter, HasIdCondition,
-    HnswIndexConfig, JsonPath, Modifier, NamedQuery, OperationError, PayloadFieldSchema, PayloadOps, PayloadSchemaType,
-    PointId, PointInsertOperations, PointOperations, QueryEnum, ScrollRequest, SearchParams, SearchRequest,
-    SetPayloadOp, UpdateOperation, VectorInternal, WalOptions, WithPayloadInterface, WithVector,
+    HnswIndexConfig, JsonPath, Modifier, NamedQuery, OperationError, Payload, PayloadFieldSchema, PayloadOps,
+    PayloadSchemaType, PointId, PointInsertOperations, PointOperations, QueryEnum, ScrollRequest, SearchParams,
+    SearchRequest, SetPayloadOp, UpdateOperation, VectorInternal, WalOptions, WithPayloadInterface, WithVector,
 };
 use uuid::Uuid;
 
-use super::super::{Example, Hit, Hits, Point, Query, StoredExample};
+use super::super::{self as seam, Example, Hit, Hits, Point, Query, StoredExample};
 use super::cache::{Cache, Cached};
 use super::convert;
 use super::generation::Generation;
@@ -77,6 +77,17 @@ pub(super) fn update(shard: &EdgeShard, examples: Vec<Example>) -> Result<()> {
             .map_err(|e| failed(&e))?;
     }
     Ok(())
+}
+
+/// One operation for all examples of an intent.
+pub(super) fn relabel(shard: &EdgeShard, from: String, to: String) -> Result<usize> {
+    let of_intent = seam::Filter::default().within(vec![from]);
+    let filter = Some(convert::filter(&of_intent)?);
+    let count = shard.count(CountRequest { filter: filter.clone(), exact: true }).map_err(|e| failed(&e))?;
+    let payload = Payload(std::iter::once(("intent".to_owned(), to.into())).collect());
+    let operation = SetPayloadOp { payload, points: None, filter, key: None };
+    shard.update(UpdateOperation::PayloadOperation(PayloadOps::SetPayload(operation))).map_err(|e| failed(&e))?;
+    Ok(count)
 }
 
 pub(super) fn delete(shard: &EdgeShard, keys: Vec<Uuid>) -> Result<()> {

@@ -1,0 +1,77 @@
+//! Flags on what is retrieved and how it is used.
+
+use clap::{Args, ValueEnum};
+
+use crate::Result;
+use crate::classifier::{Retriever, Strategy};
+use crate::select::Selection;
+use crate::store::Filter;
+
+/// What the labeler gets to see.
+#[derive(Debug, Args)]
+pub(super) struct EvidenceArgs {
+    /// How many retrieved examples are shown [default: 5]
+    #[arg(short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50))]
+    pub(super) k: Option<u32>,
+    /// How they are chosen: the nearest, diverse ones, or those of the leading intents side by side
+    #[arg(long, value_enum, default_value = "contrastive")]
+    selection: SelectionArg,
+    /// One choice among all intents, or level by level down the taxonomy
+    #[arg(long, value_enum, default_value = "flat")]
+    strategy: StrategyArg,
+    /// Only examples that pass, such as language=de, created_after=2026-01-01 or an attribute; may be
+    /// given several times
+    #[arg(long, value_name = "FIELD=VALUE")]
+    filter: Vec<String>,
+    /// Leave the store's linear probe out: the neighbours alone vote
+    #[arg(long)]
+    no_probe: bool,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SelectionArg {
+    Nearest,
+    Diverse,
+    Contrastive,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum StrategyArg {
+    Flat,
+    Hierarchical,
+}
+
+/// The flags, checked.
+#[derive(Debug, Clone)]
+pub(super) struct EvidenceSettings {
+    pub(super) selection: Selection,
+    pub(super) strategy: Strategy,
+    pub(super) filter: Filter,
+    pub(super) no_probe: bool,
+}
+
+impl EvidenceArgs {
+    pub(super) fn resolve(&self) -> Result<EvidenceSettings> {
+        Ok(EvidenceSettings {
+            selection: match self.selection {
+                SelectionArg::Nearest => Selection::Nearest,
+                SelectionArg::Diverse => Selection::Diverse,
+                SelectionArg::Contrastive => Selection::Contrastive,
+            },
+            strategy: match self.strategy {
+                StrategyArg::Flat => Strategy::Flat,
+                StrategyArg::Hierarchical => Strategy::Hierarchical,
+            },
+            filter: Filter::parse(&self.filter)?,
+            no_probe: self.no_probe,
+        })
+    }
+}
+
+impl EvidenceSettings {
+    /// A retriever that leaves out what is to be left out.
+    pub(super) fn apply(&self, retriever: Retriever) -> Retriever {
+        let retriever = retriever.with_filter(self.filter.clone());
+        if self.no_probe { retriever.without_probe() } else { retriever }
+    }
+}
