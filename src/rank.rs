@@ -1,7 +1,7 @@
 //! Which intents the evidence speaks for: the neighbours' vote, the probe's opinion, and
 //! both together. Pure.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 
@@ -88,17 +88,18 @@ pub fn product(share: f32, probability: f32) -> f32 {
 /// intents with the largest shares.
 #[must_use]
 pub fn combine(candidates: &[Candidate], probe: &Probe, vector: &[f32]) -> Vec<Vote> {
-    let neighbours: HashMap<&str, f32> =
-        shares(candidates.iter().map(|candidate| (candidate.intent(), candidate.score))).into_iter().collect();
+    let neighbours = shares(candidates.iter().map(|candidate| (candidate.intent(), candidate.score)));
     let opinion = probe.probabilities(vector);
     let surest = opinion.iter().map(|(_, p)| *p).fold(f32::MIN_POSITIVE, f32::max);
-    let known: HashMap<&str, f32> = opinion.iter().map(|(intent, p)| (*intent, *p)).collect();
+    let by_intent: HashMap<&str, f32> = neighbours.iter().copied().collect();
+    let known: HashSet<&str> = opinion.iter().map(|(intent, _)| *intent).collect();
     // On an intent that came after its training the probe has no opinion, which is no veto.
-    let unknown = neighbours.keys().filter(|intent| !known.contains_key(**intent)).map(|intent| (*intent, None));
-    let intents = known.iter().map(|(intent, p)| (*intent, Some(*p))).chain(unknown);
+    let unknown = neighbours.iter().filter(|(intent, _)| !known.contains(intent)).map(|(intent, _)| (*intent, None));
+    // In a fixed order, so that the sums never differ in their last bits.
+    let intents = opinion.iter().map(|(intent, p)| (*intent, Some(*p))).chain(unknown);
     let mut votes: Vec<Vote> = intents
         .map(|(intent, p)| {
-            let share_of_vote = neighbours.get(intent).copied().unwrap_or(0.0);
+            let share_of_vote = by_intent.get(intent).copied().unwrap_or(0.0);
             let share = product(share_of_vote, p.unwrap_or(surest));
             Vote { intent: intent.to_owned(), share, neighbours: share_of_vote, probe: p }
         })

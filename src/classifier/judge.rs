@@ -124,7 +124,7 @@ impl Judge {
             reason: decided.reason,
             reasoning: label.reasoning,
             confidence: decided.confidence,
-            neighbours: evidence.examples.iter().map(neighbour).collect(),
+            neighbours: neighbours(&evidence.examples),
             // What retrieval puts forward is reported for every labeler.
             shortlist: gathered.shortlist.clone(),
             votes: gathered.votes.clone(),
@@ -218,15 +218,21 @@ fn in_file_order(fixed: &[(Arc<Example>, Arc<[f32]>)], ranked: &[Candidate]) -> 
     fixed.iter().filter_map(|(example, _)| of(example)).map(chosen).collect()
 }
 
-fn neighbour(Chosen { candidate, why }: &Chosen) -> Neighbour {
-    let labelled = &candidate.example.labelled;
-    Neighbour {
-        id: labelled.ticket.id.clone(),
-        intent: labelled.intent.clone(),
-        score: candidate.score,
-        why: why.clone(),
-        text: labelled.ticket.text.clone(),
-    }
+/// The examples that were shown, best first; in the prompt they stand in the order of their choice.
+fn neighbours(chosen: &[Chosen]) -> Vec<Neighbour> {
+    let neighbour = |Chosen { candidate, why }: &Chosen| {
+        let labelled = &candidate.example.labelled;
+        Neighbour {
+            id: labelled.ticket.id.clone(),
+            intent: labelled.intent.clone(),
+            score: candidate.score,
+            why: why.clone(),
+            text: labelled.ticket.text.clone(),
+        }
+    };
+    let mut neighbours: Vec<Neighbour> = chosen.iter().map(neighbour).collect();
+    neighbours.sort_by(|a, b| b.score.total_cmp(&a.score));
+    neighbours
 }
 
 fn considered(candidate: &Candidate, chosen: &[Chosen]) -> Considered {

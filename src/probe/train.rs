@@ -93,7 +93,11 @@ pub async fn refresh(
 /// Vectors of what the taxonomy says about its intents.
 async fn describe(embedder: &dyn Embedder, taxonomy: Option<&Taxonomy>) -> Result<Vec<(String, Vec<f32>)>> {
     let intents = taxonomy.map(|taxonomy| taxonomy.intents.as_slice()).unwrap_or_default();
-    let described: Vec<_> = intents.iter().filter(|intent| !intent.description.is_empty()).collect();
+    // What is said of the fallback is what its tickets are not.
+    let is_told = |intent: &&Intent| {
+        !intent.description.is_empty() && taxonomy.is_some_and(|taxonomy| !taxonomy.is_fallback(&intent.name))
+    };
+    let described: Vec<_> = intents.iter().filter(is_told).collect();
     let text = |intent: &Intent| format!("{}: {}", intent.name.replace('_', " "), intent.description);
     let vectors = embed_checked(embedder, described.iter().map(|intent| text(intent)).collect()).await?;
     Ok(described.into_iter().map(|intent| intent.name.clone()).zip(vectors).collect())

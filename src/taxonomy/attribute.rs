@@ -136,7 +136,7 @@ mod tests {
         assert!(message("[[attribute]]\nname = \" \"\nvalues = [\"x\"]").contains("empty name"));
         assert!(message("[[attribute]]\nname = \"u\"\nvalues = [\"x\", \"X \"]").contains("\"X \", which is empty or"));
         let twice = "[[attribute]]\nname = \"u\"\nvalues = [\"x\"]\n";
-        assert!(message(&twice.repeat(2)).contains("\"u\" is there twice"));
+        assert!(message(&twice.repeat(2)).contains("two of the attribute \"u\""));
         assert!(message("[[attribute]]\nname = 'a\"b'\nvalues = [\"x\"]").contains("quotation mark"));
     }
 }
