@@ -28,7 +28,7 @@ pub struct Probe {
 struct Header {
     classes: Vec<String>,
     dimension: usize,
-    /// Whether vote and probe together did better than the vote alone on what was held out.
+    /// Whether vote and probe together did no worse than the vote alone on what was held out.
     useful: bool,
     /// How many examples there were when it was trained.
     examples: usize,
@@ -70,7 +70,7 @@ impl Probe {
         Ok(bytes)
     }
 
-    /// Whether vote and probe together did better than the vote alone when it was trained.
+    /// Whether vote and probe together did no worse than the vote alone when it was trained.
     #[must_use]
     pub fn is_useful(&self) -> bool {
         self.header.useful

@@ -12,8 +12,8 @@ use crate::taxonomy::Taxonomy;
 /// How many of the candidates vote.
 pub const VOTERS: usize = 20;
 
-/// A candidate's weight is exp(score / this): at 0.05, being 0.035 nearer doubles it.
-pub const TEMPERATURE: f32 = 0.05;
+/// A candidate's weight is exp(score / this): at 0.045, being 0.031 nearer doubles it.
+pub const TEMPERATURE: f32 = 0.045;
 
 /// Added to every share of the vote before the probe multiplies it: an intent that no
 /// neighbour has is unlikely, not impossible.
@@ -186,5 +186,29 @@ mod tests {
     #[test]
     fn no_candidates_no_votes() {
         assert!(vote(&[]).is_empty());
+    }
+
+    fn voted(intent: &str, share: f32, neighbours: f32) -> Vote {
+        Vote { intent: intent.into(), share, neighbours, probe: None }
+    }
+
+    #[test]
+    fn the_shortlist_holds_winner_neighbours_what_it_is_confused_with_and_the_rest_by_share() {
+        let intents: Vec<String> = (0..20).map(|i| format!("[[intent]]\nname = \"i{i}\"\n")).collect();
+        let confused = intents.concat().replace("name = \"i0\"", "name = \"i0\"\nconfused_with = [\"i19\"]");
+        let taxonomy = Taxonomy::from_toml(&confused, "t").unwrap();
+        let mut votes = vec![voted("i0", 0.5, 0.0), voted("i1", 0.2, 0.4), voted("i2", 0.1, 0.6)];
+        votes.extend((3..15).map(|i| voted(&format!("i{i}"), 0.01, 0.0)));
+        let list = shortlist(&votes, &taxonomy);
+        assert_eq!(list[..5], ["i0", "i2", "i1", "i19", "i3"]);
+        assert_eq!(list.len(), SHORTLIST);
+    }
+
+    #[test]
+    fn few_votes_are_filled_up_with_what_they_are_confused_with() {
+        let text =
+            "[[intent]]\nname = \"a\"\n[[intent]]\nname = \"b\"\nconfused_with = [\"c\"]\n[[intent]]\nname = \"c\"";
+        let taxonomy = Taxonomy::from_toml(text, "t").unwrap();
+        assert_eq!(shortlist(&[voted("a", 0.9, 0.9), voted("b", 0.1, 0.1)], &taxonomy), ["a", "b", "c"]);
     }
 }

@@ -180,3 +180,92 @@ fn jaccard(a: &str, b: &str) -> f32 {
     #[expect(clippy::cast_precision_loss, reason = "texts have few words")]
     if all == 0 { 0.0 } else { common as f32 / all as f32 }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+    use crate::store::{Example, example_key};
+    use crate::ticket::{LabelledTicket, Ticket};
+
+    /// A candidate whose vector lies at `angle` (radians) from the ticket's, which is at 0.
+    fn candidate(intent: &str, text: &str, angle: f32) -> Candidate {
+        let labelled = LabelledTicket { ticket: Ticket::new(text), intent: intent.into(), reasoning: None };
+        let key = example_key("", text);
+        let example = Example { key, source: String::new(), text_hash: String::new(), labelled };
+        let (score, vector) = (angle.cos(), Arc::from([angle.cos(), angle.sin()]));
+        Candidate { example: Arc::new(example), score, cosine: score, bm25: 0.0, vector }
+    }
+
+    fn vote(intent: &str, share: f32) -> Vote {
+        Vote { intent: intent.into(), share, neighbours: share, probe: None }
+    }
+
+    fn texts(chosen: &[Chosen]) -> Vec<&str> {
+        chosen.iter().map(|chosen| chosen.candidate.example.labelled.ticket.text.as_str()).collect()
+    }
+
+    #[test]
+    fn near_duplicates_of_one_intent_are_shown_once_and_a_contradiction_stays() {
+        let candidates = [
+            candidate("a", "my parcel is late", 0.1),
+            candidate("a", "My parcel is late!", 0.5),
+            candidate("b", "my parcel is late, again", 0.12),
+            candidate("a", "where is it", 0.15),
+            candidate("a", "something else", 1.0),
+        ];
+        let shown = select(&candidates, &[], 5, Selection::Nearest);
+        // The second has the same words, the fourth nearly the same vector.
+        assert_eq!(texts(&shown), ["my parcel is late", "my parcel is late, again", "something else"]);
+    }
+
+    #[test]
+    fn one_requester_has_at_most_two_examples() {
+        let mut candidates: Vec<Candidate> =
+            (1..6_u8).map(|i| candidate("a", &format!("text {i}"), f32::from(i) * 0.25)).collect();
+        for candidate in &mut candidates[..4] {
+            Arc::make_mut(&mut candidate.example).labelled.ticket.requester = Some("anna".into());
+        }
+        for selection in [Selection::Nearest, Selection::Diverse, Selection::Contrastive] {
+            let shown = select(&candidates, &[vote("a", 1.0)], 5, selection);
+            assert_eq!(shown.len(), 3, "{selection:?}");
+            assert!(texts(&shown).contains(&"text 5"), "{selection:?}");
+        }
+    }
+
+    #[test]
+    fn contrastive_shows_the_leading_intents_side_by_side_on_their_boundary() {
+        let candidates = [
+            candidate("a", "a1", 0.1),
+            candidate("a", "a2", -0.4),
+            candidate("a", "a3", 0.45),
+            candidate("b", "b1", 0.7),
+            candidate("b", "b2", 1.2),
+        ];
+        let votes = [vote("a", 0.7), vote("b", 0.3)];
+        let shown = select(&candidates, &votes, 4, Selection::Contrastive);
+        // Of the other two a's the one on the side of b, though it is a little farther away.
+        assert_eq!(texts(&shown), ["a1", "a3", "b1", "b2"]);
+        assert_eq!(shown[1].why, "\"a\" on the boundary to \"b\"");
+        let nearest = select(&candidates, &votes, 3, Selection::Nearest);
+        assert_eq!(texts(&nearest), ["a1", "a2", "a3"]);
+    }
+
+    #[test]
+    fn diverse_prefers_what_is_unlike_the_chosen() {
+        let candidates = [
+            candidate("a", "a1", 0.1),
+            candidate("b", "b1", 0.4),
+            candidate("c", "c1", -0.5),
+            candidate("d", "d1", 1.5),
+        ];
+        let shown = select(&candidates, &[], 2, Selection::Diverse);
+        assert_eq!(texts(&shown), ["a1", "c1"]);
+    }
+
+    #[test]
+    fn nothing_to_choose_from_is_nothing_chosen() {
+        assert!(select(&[], &[vote("a", 1.0)], 5, Selection::Contrastive).is_empty());
+    }
+}

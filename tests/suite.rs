@@ -1,12 +1,12 @@
 //! The integration tests, one program so that the engine is linked once.
 //!
-//! Where a new test goes: what the program does by command in `index`, `classify`, `eval`, and in
-//! `attributes` and `shortlist` what these ask beside the intent and which intents they offer;
-//! Where a new test goes: what the program does by command in `index`, `classify`, `eval`, `taxonomy`;
-//! messages about bad input and a bad set-up in `bad_input`; the API's
-//! behaviour in `claude_*`, against the double in `raw_double` where it must misbehave; killed runs in `kill`; rendered
-//! prompts and request bodies in `prompts`; the library in `library`; `examples_db` itself
-//! in `data`. Pure stages have their tests beside them in `src`.
+//! Where a new test goes: what the program does by command in `index`, `classify`, `eval`,
+//! `taxonomy`; what is retrieved and how it is used in `retrieval`, the way down a taxonomy in
+//! `hierarchy`; in `attributes` and `shortlist` what is asked beside the intent and which
+//! intents are offered; messages about bad input and a bad set-up in `bad_input`; the API's
+//! behaviour in `claude_*`, against the double in `raw_double` where it must misbehave; killed
+//! runs in `kill`; rendered prompts and request bodies in `prompts`; the library in `library`;
+//! `examples_db` itself in `data`. Pure stages have their tests beside them in `src`.
 
 #![expect(
     clippy::unwrap_used,
@@ -39,6 +39,8 @@ mod double;
 mod eval;
 #[path = "suite/fixture.rs"]
 mod fixture;
+#[path = "suite/hierarchy.rs"]
+mod hierarchy;
 #[path = "suite/index.rs"]
 mod index;
 #[path = "suite/kill.rs"]
@@ -49,6 +51,8 @@ mod library;
 mod prompts;
 #[path = "suite/raw_double.rs"]
 mod raw_double;
+#[path = "suite/retrieval.rs"]
+mod retrieval;
 #[path = "suite/shortlist.rs"]
 mod shortlist;
 #[path = "suite/taxonomy.rs"]

@@ -194,7 +194,8 @@ pub fn train(
         seconds: begun.elapsed().as_secs_f64(),
         neighbours_accuracy: share(alone),
         accuracy: share(together),
-        useful: together > alone,
+        // A few hundred trials cannot tell a point; nearly always it helps.
+        useful: together * 100 >= alone * 99,
     };
     let header = Header { useful: outcome.useful, ..part.header };
     Ok(Some((Probe { header, weights: weights?, ..part }, outcome)))
@@ -244,4 +245,66 @@ fn trials(
             Trial { intents: opinion.iter().map(|(intent, p)| (share_of(intent), *p)).collect(), right }
         })
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Examples around one direction for each of four intents.
+    fn examples(n: usize) -> Vec<(String, Vec<f32>)> {
+        (0..n)
+            .map(|i| {
+                let mut vector = vec![0.1; 8];
+                vector[i % 4] = 1.0;
+                vector[4 + (i / 4) % 4] = 0.3;
+                let length = cosine(&vector, &vector).sqrt();
+                (format!("intent {}", i % 4), vector.into_iter().map(|x| x / length).collect())
+            })
+            .collect()
+    }
+
+    #[test]
+    fn it_learns_directions_and_survives_being_stored() {
+        let (probe, outcome) = train(&examples(400), &[]).unwrap().unwrap();
+        assert_eq!((outcome.examples, outcome.intents, outcome.useful), (400, 4, true));
+        assert!(outcome.accuracy > 0.99, "{outcome:?}");
+        let vector = &examples(8)[6].1;
+        let opinion = probe.probabilities(vector);
+        let (best, p) = opinion.iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap();
+        assert_eq!(*best, "intent 2");
+        assert!(*p > 0.9, "{opinion:?}");
+
+        let bytes = probe.to_bytes().unwrap();
+        let mut taxonomy = Taxonomy::from_labels((0..4).map(|i| format!("intent {i}")));
+        let stored = Probe::from_bytes(&bytes, &taxonomy).unwrap();
+        assert_eq!(stored.probabilities(vector), opinion);
+        // Two intents that were merged share a probability, one that is gone has none.
+        taxonomy.intents.retain(|intent| intent.name != "intent 0");
+        taxonomy.intents[0].aliases = vec!["intent 2".into()];
+        taxonomy.intents.retain(|intent| intent.name != "intent 2");
+        let taxonomy = Taxonomy::from_json(&serde_json::to_vec(&taxonomy).unwrap()).unwrap();
+        let merged = Probe::from_bytes(&bytes, &taxonomy).unwrap();
+        let names: Vec<&str> = merged.probabilities(vector).into_iter().map(|(name, _)| name).collect();
+        assert_eq!(names, ["intent 1", "intent 3"]);
+        assert!(merged.probabilities(vector)[0].1 > 0.9);
+        assert!(Probe::from_bytes(&bytes[..bytes.len() - 4], &taxonomy).is_err(), "cut off");
+    }
+
+    #[test]
+    fn too_few_examples_have_no_probe() {
+        assert!(train(&examples(MIN_EXAMPLES - 1), &[]).unwrap().is_none());
+        let lonely: Vec<_> =
+            examples(400).into_iter().enumerate().map(|(i, (_, v))| (format!("{}", i / 3), v)).collect();
+        assert!(train(&lonely, &[]).unwrap().is_none(), "three examples for each intent");
+    }
+
+    #[test]
+    fn what_is_written_about_an_intent_without_examples_is_learned_too() {
+        let mut vector = vec![0.0; 8];
+        vector[7] = 1.0;
+        let (probe, _) = train(&examples(400), &[("new".to_owned(), vector.clone())]).unwrap().unwrap();
+        let opinion = probe.probabilities(&vector);
+        assert_eq!(opinion.iter().max_by(|a, b| a.1.total_cmp(&b.1)).unwrap().0, "new", "{opinion:?}");
+    }
 }

@@ -38,7 +38,11 @@ impl Filter {
             if name.is_empty() || value.is_empty() {
                 return Err(wrong("lacks a name or a value"));
             }
+            let is_moment = chrono::DateTime::parse_from_rfc3339(value).is_ok() || value.parse::<chrono::NaiveDate>().is_ok();
             match name {
+                "created_after" | "created_before" if !is_moment => {
+                    return Err(wrong("has no date, such as 2026-03-01 or 2026-03-01T08:00:00Z,"));
+                }
                 "created_after" => filter.must.push(Condition::After("created_at".into(), value.into())),
                 "created_before" => filter.must.push(Condition::Before("created_at".into(), value.into())),
                 "created_at" => return Err(wrong("asks for one moment")),
@@ -101,7 +105,7 @@ mod tests {
 
     #[test]
     fn what_is_no_condition_is_refused_with_an_example() {
-        for wrong in ["language", "=de", "language=", "created_at=2026-01-01"] {
+        for wrong in ["language", "=de", "language=", "created_at=2026-01-01", "created_after=May"] {
             let message = parse(&[wrong]).unwrap_err().to_string();
             assert!(message.contains(wrong) && message.contains("language=de"), "{message}");
         }

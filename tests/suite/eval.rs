@@ -1,7 +1,5 @@
 //! `ticket-router eval`.
 
-use std::path::Path;
-
 use crate::double::{Double, tagged};
 use crate::fixture::{Bench, examples, small_tickets, without_times};
 
@@ -130,28 +128,4 @@ async fn three_arms_with_claude_report_tokens_and_cost() {
     let mut sent: Vec<usize> = double.bodies().await.iter().map(examples_sent).collect();
     sent.sort_unstable();
     assert_eq!(sent, [0, 0, 5, 5, 9, 9]);
-}
-
-/// Runs only where the data set is present: it is measured, not shipped.
-#[test]
-fn banking77_without_a_taxonomy_reaches_92_percent() {
-    let data = crate::fixture::repository().join("../shared/data/banking77");
-    if !Path::new(&data).is_dir() {
-        eprintln!("skipped: {} is not there", data.display());
-        return;
-    }
-    let bench = Bench::empty();
-    let (train, test) = (data.join("train.csv"), data.join("test.csv"));
-    bench.run(&["index", train.to_str().unwrap(), "--intent-column", "category"]).ok();
-    let args = [
-        "eval",
-        test.to_str().unwrap(),
-        "--intent-column",
-        "category",
-        "--labeler",
-        "vote",
-        "--fail-under",
-        "retrieved=0.92",
-    ];
-    bench.run(&args).ok();
 }
