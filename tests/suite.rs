@@ -2,7 +2,7 @@
 //!
 //! Where a new test goes: what the program does by command in `index`, `classify`, `eval`, and in
 //! `attributes` and `shortlist` what these ask beside the intent and which intents they offer;
-//! Where a new test goes: what the program does by command in `index`, `classify`, `eval`, `taxonomy`;
+//! Where a new test goes: what the program does by command in `index`, `classify`, `eval` (`eval_arms`, `eval_honest`), `taxonomy`;
 //! messages about bad input and a bad set-up in `bad_input`; the API's
 //! behaviour in `claude_*`, against the double in `raw_double` where it must misbehave; killed runs in `kill`; rendered
 //! prompts and request bodies in `prompts`; the library in `library`; `examples_db` itself
@@ -37,6 +37,10 @@ mod data;
 mod double;
 #[path = "suite/eval.rs"]
 mod eval;
+#[path = "suite/eval_arms.rs"]
+mod eval_arms;
+#[path = "suite/eval_honest.rs"]
+mod eval_honest;
 #[path = "suite/fixture.rs"]
 mod fixture;
 #[path = "suite/index.rs"]
