@@ -23,7 +23,7 @@ pub use journal::{Journal, RequestKey};
 pub use ledger::{Ledger, Totals};
 pub use models::{Model, Models, Price, Sampling, ThinkingRule};
 pub use pace::PaceLimits;
-pub use source::{AnswerSource, Pending};
+pub use source::{AnswerSource, Asked, Pending};
 pub use wire::{Answer, CacheControl, Message, OutputConfig, OutputFormat, Request, SystemBlock, Thinking, TokenUsage};
 
 /// The model that is asked unless another is named.

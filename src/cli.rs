@@ -10,6 +10,7 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::input::{Format, InputOptions};
 
+mod arms;
 mod batch;
 mod classify;
 mod claude;
@@ -45,7 +46,7 @@ enum Command {
     Index(index::IndexArgs),
     /// Name the intent of tickets and decide: route or review
     Classify(classify::ClassifyArgs),
-    /// Measure on labelled tickets: no examples, static ones, retrieved ones
+    /// Measure on labelled tickets: several ways to label them side by side
     Eval(eval::EvalArgs),
     /// Check the intents, rename them, merge them
     Taxonomy(taxonomy::TaxonomyArgs),

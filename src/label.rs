@@ -8,9 +8,11 @@ use serde::Serialize;
 use crate::Result;
 use crate::retrieve::Evidence;
 
+mod cascade;
 mod claude;
 mod vote;
 
+pub use cascade::CascadeLabeler;
 pub use claude::{ALL_INTENTS_UP_TO, AnswerForm, ClaudeLabeler, IntentsMode};
 pub use vote::VoteLabeler;
 
@@ -73,7 +75,7 @@ impl std::ops::AddAssign for Usage {
 /// ticket was not judged at all.
 #[async_trait]
 pub trait Labeler: Send + Sync {
-    /// Its name in outputs: `claude`, `vote`, or your own.
+    /// Its name in outputs: `claude`, `vote`, `cascade`, or your own.
     fn name(&self) -> &str;
 
     /// The confidence below which a ticket goes to review, unless the user sets one.

@@ -47,7 +47,7 @@ pub use classifier::{Classification, Classifier, ClassifierBuilder};
 pub use decide::Decision;
 pub use embed::{DEFAULT_MODEL, Embedder, FastEmbedder, ModelPaths};
 pub use error::{Error, ErrorKind, Result};
-pub use label::{AnswerForm, ClaudeLabeler, IntentsMode, Label, Labeler, VoteLabeler};
+pub use label::{AnswerForm, CascadeLabeler, ClaudeLabeler, IntentsMode, Label, Labeler, VoteLabeler};
 pub use retrieve::Evidence;
 pub use store::{EdgeStore, Example, ExampleStore};
 pub use taxonomy::Taxonomy;

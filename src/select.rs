@@ -168,7 +168,7 @@ pub fn is_near_text(cosine: f32, a: &str, b: &str) -> bool {
 }
 
 /// What two texts have in common of all their words, 0 to 1.
-fn jaccard(a: &str, b: &str) -> f32 {
+pub(crate) fn jaccard(a: &str, b: &str) -> f32 {
     let words = |text: &str| -> HashSet<String> {
         text.split(|letter: char| !letter.is_alphanumeric())
             .filter(|word| !word.is_empty())

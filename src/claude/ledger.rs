@@ -1,6 +1,6 @@
 //! What a run used and paid, and the bound that it must not pass.
 
-use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Answer, Model, Request};
 use crate::{Error, ErrorKind, Result};
@@ -13,7 +13,8 @@ const TOKENS_PER_BYTE: f64 = 0.5;
 pub struct Ledger {
     model: Model,
     max_cost: Option<f64>,
-    totals: Mutex<Totals>,
+    totals: Arc<Mutex<Totals>>,
+    models: Arc<Mutex<Vec<Model>>>,
 }
 
 /// What a run used so far.
@@ -41,6 +42,9 @@ pub struct Totals {
     pub paid_before: f64,
     /// Of requests that are under way: what they may cost at most.
     reserved: f64,
+    /// Whether a request was refused: none may follow it, though a smaller one would fit, or it
+    /// would be paid for by a run that has ended.
+    stopped: bool,
 }
 
 impl Totals {
@@ -67,7 +71,24 @@ impl Ledger {
                 return Err(Error::configuration(format!("--max-cost {bound} is no sum of US$")));
             }
         }
-        Ok(Self { model, max_cost, totals: Mutex::new(Totals::default()) })
+        let models = Arc::new(Mutex::new(vec![model.clone()]));
+        Ok(Self { model, max_cost, totals: Arc::default(), models })
+    }
+
+    /// The same account for what another model answers. Fails like [`new`](Self::new).
+    pub fn also_for(&self, model: Model) -> Result<Self> {
+        let other = Self::new(model, self.max_cost)?;
+        let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
+        if models.iter().all(|known| known.id != other.model.id) {
+            models.push(other.model.clone());
+        }
+        Ok(Self { totals: Arc::clone(&self.totals), models: Arc::clone(&self.models), ..other })
+    }
+
+    /// All models that this account is for.
+    #[must_use]
+    pub fn models(&self) -> Vec<Model> {
+        self.models.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     fn lock(&self) -> MutexGuard<'_, Totals> {
@@ -91,8 +112,9 @@ impl Ledger {
         let most = self.most(request, bytes) * if batch { 0.5 } else { 1.0 };
         let mut totals = self.lock();
         if let Some(bound) = self.max_cost
-            && totals.cost + totals.reserved + most > bound
+            && (totals.stopped || totals.cost + totals.reserved + most > bound)
         {
+            totals.stopped = true;
             return Err(Error::new(
                 ErrorKind::Stopped,
                 format!(

@@ -4,6 +4,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
+use tokio::sync::OnceCell;
+
 use super::{Answer, Client, Journal, Ledger, Request, RequestKey};
 use crate::{Error, ErrorKind, Result};
 
@@ -27,17 +29,24 @@ enum Beyond {
     Batch { pending: Mutex<Vec<Pending>>, failed: HashMap<RequestKey, String> },
 }
 
+/// Answers that the sources of one run have in common: what several of them ask alike is sent,
+/// and paid for, once.
+#[derive(Default)]
+pub struct Asked(Mutex<HashMap<RequestKey, Arc<OnceCell<Answer>>>>);
+
 /// Answers requests. One source serves one pass over the tickets: it numbers equal requests.
 pub struct AnswerSource {
     journal: Option<Arc<Journal>>,
     ledger: Arc<Ledger>,
     beyond: Beyond,
     repeats: Mutex<HashMap<RequestKey, u32>>,
+    asked: Option<Arc<Asked>>,
+    round: u16,
 }
 
 impl AnswerSource {
     fn new(journal: Option<Arc<Journal>>, ledger: Arc<Ledger>, beyond: Beyond) -> Self {
-        Self { journal, ledger, beyond, repeats: Mutex::new(HashMap::new()) }
+        Self { journal, ledger, beyond, repeats: Mutex::new(HashMap::new()), asked: None, round: 0 }
     }
 
     /// From the API, by way of a journal if there is one.
@@ -57,6 +66,14 @@ impl AnswerSource {
     #[must_use]
     pub fn collecting(journal: Arc<Journal>, ledger: Arc<Ledger>, failed: HashMap<RequestKey, String>) -> Self {
         Self::new(Some(journal), ledger, Beyond::Batch { pending: Mutex::new(Vec::new()), failed })
+    }
+
+    /// Shares its answers with the other sources of the same `asked` and `round`. Another round
+    /// asks all questions again: its requests have names of their own in the journal.
+    #[must_use]
+    pub fn sharing(mut self, asked: Arc<Asked>, round: u16) -> Self {
+        (self.asked, self.round) = (Some(asked), round);
+        self
     }
 
     /// What was collected.
@@ -80,8 +97,18 @@ impl AnswerSource {
     pub async fn send(&self, request: &Request) -> Result<Answer> {
         let body =
             serde_json::to_vec(request).map_err(|e| Error::internal(format!("the request cannot be written: {e}")))?;
-        // Without a journal nobody asks for the key.
-        let key = if self.journal.is_some() { self.number(&body) } else { RequestKey::default() };
+        // Without these nobody asks for the key.
+        let is_named = self.journal.is_some() || self.asked.is_some();
+        let key = if is_named { self.number(&body) } else { RequestKey::default() };
+        let Some(asked) = &self.asked else { return self.fetch(key, request, body).await };
+        let cell = {
+            let mut cells = asked.0.lock().unwrap_or_else(PoisonError::into_inner);
+            Arc::clone(cells.entry(key.clone()).or_default())
+        };
+        cell.get_or_try_init(|| self.fetch(key, request, body)).await.cloned()
+    }
+
+    async fn fetch(&self, key: RequestKey, request: &Request, body: Vec<u8>) -> Result<Answer> {
         if let Some((answer, before)) = self.journal.as_ref().and_then(|journal| journal.answer(&key)) {
             self.ledger.enter(&answer, before);
             return Ok(answer);
@@ -115,10 +142,10 @@ impl AnswerSource {
 
     /// The key of the next request with this body.
     fn number(&self, body: &[u8]) -> RequestKey {
-        let first = RequestKey::new(body, 0);
+        let first = RequestKey::new(body, u32::from(self.round) << 16);
         let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
         let next = repeats.entry(first.clone()).or_insert(0);
         *next += 1;
-        if *next == 1 { first } else { RequestKey::new(body, *next - 1) }
+        if *next == 1 { first } else { RequestKey::new(body, (u32::from(self.round) << 16) + *next - 1) }
     }
 }

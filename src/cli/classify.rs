@@ -102,6 +102,9 @@ pub(super) async fn run(args: &ClassifyArgs, common: &CommonArgs) -> anyhow::Res
     }
     let mut output = Output::open(args.output.as_deref())?;
     let outcome = if args.dry_run {
+        if labelling.claude().is_none() {
+            return Err(Error::configuration("this labeler sends nothing; --dry-run is for --labeler claude").into());
+        }
         preview(&classifier, &tickets, &mut output, common.json).await
     } else {
         classify(&classifier, &good, tickets, args, common, &mut output).await
@@ -240,10 +243,10 @@ async fn preview(
     for row in tickets {
         match &row.ticket {
             Ok(ticket) => {
-                let body = classifier
-                    .preview(ticket)
-                    .await?
-                    .context("this labeler sends nothing; --dry-run is for --labeler claude")?;
+                let Some(body) = classifier.preview(ticket).await? else {
+                    say(&format!("{}: the vote is sure, so nothing would be sent", row.name));
+                    continue;
+                };
                 output.line(&if json { body.to_string() } else { serde_json::to_string_pretty(&body)? })?;
             }
             Err(message) => {

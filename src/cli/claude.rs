@@ -8,10 +8,10 @@ use std::time::Duration;
 use clap::{Args, ValueEnum};
 
 use crate::claude::{
-    AnswerSource, Client, ClientSettings, DEFAULT_MODEL, Journal, Ledger, Model, Models, PaceLimits, RequestKey,
+    AnswerSource, Asked, Client, ClientSettings, DEFAULT_MODEL, Journal, Ledger, Model, Models, PaceLimits, RequestKey,
 };
 use crate::config::{self, Config};
-use crate::label::{AnswerForm, ClaudeLabeler, IntentsMode, Labeler};
+use crate::label::{AnswerForm, CascadeLabeler, ClaudeLabeler, IntentsMode, Labeler};
 use crate::prompt::Prompts;
 use crate::{Error, Result};
 
@@ -83,6 +83,8 @@ enum IntentsArg {
 /// Everything that a run with Claude shares between its workers.
 pub(super) struct ClaudeRun {
     pub(super) model: Model,
+    models: Models,
+    answer: Option<AnswerArg>,
     form: AnswerForm,
     intents: IntentsMode,
     prompts: Arc<Prompts>,
@@ -90,6 +92,10 @@ pub(super) struct ClaudeRun {
     pub(super) journal: Option<Arc<Journal>>,
     pub(super) ledger: Arc<Ledger>,
     replay: bool,
+    /// What is asked alike for several arms of an evaluation is asked once.
+    asked: Arc<Asked>,
+    /// From this share of the vote on, the vote answers and not Claude.
+    pub(super) cascade: Option<f32>,
 }
 
 impl ClaudeArgs {
@@ -108,11 +114,7 @@ impl ClaudeArgs {
             models = models.extended(file)?;
         }
         let model = models.find(&id);
-        let form = match self.answer {
-            None => AnswerForm::best_for(&model),
-            Some(AnswerArg::Tags) => AnswerForm::Tags,
-            Some(AnswerArg::Structured) => AnswerForm::Structured,
-        };
+        let form = form(self.answer, &model);
         let intents = self.intents(config)?;
         let prompts = Arc::new(Prompts::load(self.prompts.as_deref().or(config.prompts.as_deref()))?);
         let ledger = Arc::new(Ledger::new(model.clone(), self.max_cost)?);
@@ -124,7 +126,20 @@ impl ClaudeArgs {
             (None, None, Some(output)) if sends => Some(Arc::new(Journal::open(&journal_of(output), self.fresh)?)),
             _ => None,
         };
-        Ok(ClaudeRun { model, form, intents, prompts, client, journal, ledger, replay })
+        Ok(ClaudeRun {
+            model,
+            models,
+            answer: self.answer,
+            form,
+            intents,
+            prompts,
+            client,
+            journal,
+            ledger,
+            replay,
+            asked: Arc::default(),
+            cascade: None,
+        })
     }
 
     fn intents(&self, config: &Config) -> Result<IntentsMode> {
@@ -164,10 +179,61 @@ impl ClaudeArgs {
     }
 }
 
+fn form(answer: Option<AnswerArg>, model: &Model) -> AnswerForm {
+    match answer {
+        None => AnswerForm::best_for(model),
+        Some(AnswerArg::Tags) => AnswerForm::Tags,
+        Some(AnswerArg::Structured) => AnswerForm::Structured,
+    }
+}
+
 impl ClaudeRun {
+    /// The same run with another model or other prompts: one client, one journal, one account.
+    pub(super) fn variant(
+        &self,
+        model: Option<&str>,
+        prompts: Option<&Path>,
+        cascade: Option<f32>,
+    ) -> Result<ClaudeRun> {
+        let (model, ledger) = match model {
+            None => (self.model.clone(), Arc::clone(&self.ledger)),
+            Some(id) => {
+                let model = self.models.find(id);
+                (model.clone(), Arc::new(self.ledger.also_for(model)?))
+            }
+        };
+        Ok(ClaudeRun {
+            form: form(self.answer, &model),
+            model,
+            models: self.models.clone(),
+            answer: self.answer,
+            intents: self.intents,
+            prompts: match prompts {
+                None => Arc::clone(&self.prompts),
+                Some(folder) => Arc::new(Prompts::load(Some(folder))?),
+            },
+            client: self.client.clone(),
+            journal: self.journal.clone(),
+            ledger,
+            replay: self.replay,
+            asked: Arc::clone(&self.asked),
+            cascade,
+        })
+    }
+
     /// The labeler for one pass over the tickets.
     pub(super) fn labeler(&self) -> Arc<dyn Labeler> {
-        let source = match (&self.client, &self.journal) {
+        self.labeler_of(self.source().map(Arc::new))
+    }
+
+    /// The labeler of an arm of an evaluation, which asks nothing that an arm before it asked in
+    /// the same round.
+    pub(super) fn arm_labeler(&self, round: u16) -> Arc<dyn Labeler> {
+        self.labeler_of(self.source().map(|source| Arc::new(source.sharing(Arc::clone(&self.asked), round))))
+    }
+
+    fn source(&self) -> Option<AnswerSource> {
+        match (&self.client, &self.journal) {
             (None, Some(journal)) if self.replay => {
                 Some(AnswerSource::replay(Arc::clone(journal), Arc::clone(&self.ledger)))
             }
@@ -175,8 +241,7 @@ impl ClaudeRun {
                 Some(AnswerSource::api(Arc::clone(client), journal.clone(), Arc::clone(&self.ledger)))
             }
             _ => None,
-        };
-        self.labeler_of(source.map(Arc::new))
+        }
     }
 
     /// The labeler of a pass that collects what the journal does not hold.
@@ -191,7 +256,11 @@ impl ClaudeRun {
 
     fn labeler_of(&self, source: Option<Arc<AnswerSource>>) -> Arc<dyn Labeler> {
         let labeler = ClaudeLabeler::new(source, self.model.clone(), self.form, Arc::clone(&self.prompts));
-        Arc::new(labeler.with_intents(self.intents))
+        let labeler = Arc::new(labeler.with_intents(self.intents));
+        match self.cascade {
+            None => labeler,
+            Some(threshold) => Arc::new(CascadeLabeler::new(labeler, threshold)),
+        }
     }
 }
 

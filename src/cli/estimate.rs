@@ -29,7 +29,8 @@ pub(super) async fn run(
     };
     let step = tickets.len().div_ceil(SAMPLE).max(1);
     for (position, ticket) in tickets.iter().enumerate() {
-        let body = classifier.preview(ticket).await?.context("nothing to send")?;
+        // A cascade asks only for some.
+        let Some(body) = classifier.preview(ticket).await? else { continue };
         let prefix = body["system"].to_string().len() + body["output_config"].to_string().len();
         let size = RequestSize { prefix, rest: body["messages"].to_string().len() };
         if let (Some(client), 0) = (&client, position % step) {

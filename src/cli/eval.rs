@@ -2,30 +2,49 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::{Args, ValueEnum};
 
+use super::arms::{ArmArgs, is_usual};
 use super::output::Output;
 use super::progress::Progress;
-use super::wiring::{LabelerArgs, Settings, read_labelled};
+use super::wiring::{LabelerArgs, Labelling, Settings, read_labelled, read_taxonomy};
 use super::{CommonArgs, InputArgs, say, summary};
 use crate::classifier::Retriever;
-use crate::eval::{Arm, EvalOptions, EvalReport, evaluate};
+use crate::eval::{EvalOptions, EvalReport, Split, TemporaryStores, evaluate, evaluate_split, learning_curve};
+use crate::store::{EdgeStore, ExampleStore as _, TAXONOMY_BLOB};
+use crate::taxonomy::Taxonomy;
+use crate::ticket::LabelledTicket;
 use crate::{Error, Result, report};
 
 /// What `eval` takes.
 #[derive(Debug, Args)]
 pub(super) struct EvalArgs {
-    /// File of labelled tickets that the store should not hold
+    /// File of labelled tickets that the store should not hold; with --split or --folds all there is
     #[arg(value_name = "FILE")]
     file: PathBuf,
-    /// Arms to compare: zero (no examples), static (fixed ones), retrieved (the nearest)
-    /// [default: all three for claude, static and retrieved for vote]
-    #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
-    arms: Option<Vec<ArmArg>>,
-    /// Examples of the static arm [default: 9 drawn from the store]
+    #[command(flatten)]
+    arms: ArmArgs,
+    /// Examples of the static arm [default: as many as retrieved shows, drawn from the store]
     #[arg(long, value_name = "FILE")]
     r#static: Option<PathBuf>,
+    /// Learn from a part of FILE, in a temporary store, and test on the rest: the newer tickets by
+    /// `created_at`, or drawn ones
+    #[arg(long, value_enum)]
+    split: Option<SplitArg>,
+    /// How much of FILE --split learns from
+    #[arg(long, value_name = "SHARE", default_value_t = 0.8, value_parser = open_share)]
+    train_share: f64,
+    /// Cross-validate on FILE: in so many parts, each tested by what is learned from the others
+    #[arg(long, value_name = "N", conflicts_with = "split", value_parser = clap::value_parser!(u32).range(2..))]
+    folds: Option<u32>,
+    /// Taxonomy for --split and --folds [default: that of the store, if there is one]
+    #[arg(long, value_name = "FILE")]
+    taxonomy: Option<PathBuf>,
+    /// Measure also with only so many examples of each intent, such as 10,25,50,100
+    #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "folds", value_parser = clap::value_parser!(u32).range(1..))]
+    curve: Vec<u32>,
     /// Seed of what is drawn
     #[arg(long, value_name = "N", default_value_t = 7)]
     seed: u64,
@@ -44,54 +63,36 @@ pub(super) struct EvalArgs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum ArmArg {
-    Zero,
-    Static,
-    Retrieved,
-}
-
-impl ArmArg {
-    fn arm(self) -> Arm {
-        match self {
-            Self::Zero => Arm::Zero,
-            Self::Static => Arm::Static,
-            Self::Retrieved => Arm::Retrieved,
-        }
-    }
+enum SplitArg {
+    Time,
+    Random,
 }
 
 /// An accuracy that an arm must reach.
 #[derive(Debug, Clone)]
 struct Bar {
-    arm: Arm,
+    arm: String,
     share: f64,
 }
 
 pub(super) async fn run(args: &EvalArgs, common: &CommonArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::resolve(common)?;
     let labelling = args.labeler.resolve(&settings.config, true, args.output.as_deref())?;
-    let arms = arms(args, labelling.claude().is_some())?;
+    let beside = match labelling.claude() {
+        None if args.arms.name_claude() => Some(args.labeler.claude_run(&settings.config, args.output.as_deref())?),
+        _ => None,
+    };
+    let claude = labelling.claude().or(beside.as_ref());
+    let arms = args.arms.build(&labelling, claude)?;
+    if let Some(bar) = args.fail_under.iter().find(|bar| arms.iter().all(|arm| arm.name != bar.arm)) {
+        return refused(bar);
+    }
     let input = args.columns.options();
     let tickets = read_labelled(&args.file, &input)?;
     let static_examples = args.r#static.as_ref().map(|path| read_labelled(path, &input)).transpose()?;
-
-    let retriever = Retriever::open(settings.open_store().await?, settings.embedder().await?).await?;
-    let retriever = labelling.evidence.apply(retriever);
-    let options = EvalOptions {
-        arms,
-        k: labelling.k,
-        selection: labelling.evidence.selection,
-        strategy: labelling.evidence.strategy,
-        static_examples,
-        seed: args.seed,
-        min_confidence: labelling.min_confidence,
-        concurrency: labelling.concurrency,
-    };
-    let progress = Progress::new("evaluating", common.quiet);
-    let report = |done, total| progress.update(done, total);
-    let outcome = evaluate(&retriever, labelling.labeler(), tickets, &options, &report).await;
-    drop(progress);
-    if let Some(run) = labelling.claude() {
+    let options = EvalOptions { arms, static_examples, seed: args.seed, concurrency: labelling.concurrency };
+    let outcome = measure(args, &settings, &labelling, tickets, &options, common.quiet).await;
+    if let Some(run) = claude {
         summary::print_account(run);
     }
     let outcome = outcome?;
@@ -103,43 +104,106 @@ pub(super) async fn run(args: &EvalArgs, common: &CommonArgs) -> anyhow::Result<
     Ok(ExitCode::from(u8::from(missed(&args.fail_under, &outcome) || failed)))
 }
 
-fn arms(args: &EvalArgs, claude: bool) -> Result<Vec<Arm>> {
-    let usual = [ArmArg::Zero, ArmArg::Static, ArmArg::Retrieved];
-    let usual = if claude { &usual[..] } else { &usual[1..] };
-    let mut arms: Vec<Arm> = Vec::new();
-    for arm in args.arms.as_deref().unwrap_or(usual) {
-        if *arm == ArmArg::Zero && !claude {
+/// On the store as it is, or on temporary ones.
+async fn measure(
+    args: &EvalArgs,
+    settings: &Settings,
+    labelling: &Labelling,
+    tickets: Vec<LabelledTicket>,
+    options: &EvalOptions,
+    quiet: bool,
+) -> anyhow::Result<EvalReport> {
+    let progress = Progress::new("evaluating", quiet);
+    let report = |done, total| progress.update(done, total);
+    let embedder = settings.embedder().await?;
+    let curve: Vec<usize> = args.curve.iter().map(|n| *n as usize).collect();
+    let on_curve = EvalOptions { arms: vec![ArmArgs::retrieved(labelling)], ..options.clone() };
+    let stores = |taxonomy| {
+        let evidence = &labelling.evidence;
+        TemporaryStores::new(Arc::clone(&embedder), taxonomy).with(evidence.filter.clone(), evidence.no_probe)
+    };
+    let Some(split) = args.split() else {
+        if args.taxonomy.is_some() {
             return Err(Error::configuration(
-                "--arms zero shows no examples, and vote has nothing else to go by; leave it out",
-            ));
+                "--taxonomy is for --split and --folds; otherwise it is the store's, which index --taxonomy sets",
+            )
+            .into());
         }
-        if !arms.contains(&arm.arm()) {
-            arms.push(arm.arm());
+        let store = settings.open_store().await?;
+        let retriever = Retriever::open(store.clone(), Arc::clone(&embedder)).await?;
+        let retriever = labelling.evidence.apply(retriever);
+        let mut outcome = evaluate(&retriever, tickets.clone(), options, &report).await?;
+        if !curve.is_empty() {
+            let stores = stores(own_taxonomy(&store).await?);
+            let pool = stores.examples_of(store.as_ref()).await?;
+            outcome.curve = learning_curve(&stores, &pool, &tickets, &curve, &on_curve, &report).await?;
+        }
+        return Ok(outcome);
+    };
+    let stores = stores(args.taxonomy(settings).await?);
+    let mut outcome = evaluate_split(&stores, &tickets, split, options, &report).await?;
+    if let (Some(part), false) = (split.parts(&tickets)?.first(), curve.is_empty()) {
+        outcome.curve = learning_curve(&stores, &part.train, &part.test, &curve, &on_curve, &report).await?;
+    }
+    Ok(outcome)
+}
+
+async fn own_taxonomy(store: &EdgeStore) -> Result<Option<Taxonomy>> {
+    store.blob(TAXONOMY_BLOB).await?.map(|json| Taxonomy::from_json(&json)).transpose()
+}
+
+impl EvalArgs {
+    fn split(&self) -> Option<Split> {
+        let (train_share, seed) = (self.train_share, self.seed);
+        match (self.split, self.folds) {
+            (Some(SplitArg::Time), _) => Some(Split::Time { train_share }),
+            (Some(SplitArg::Random), _) => Some(Split::Random { train_share, seed }),
+            (None, Some(folds)) => Some(Split::Folds { folds: folds as usize, seed }),
+            (None, None) => None,
         }
     }
-    if let Some(bar) = args.fail_under.iter().find(|bar| !arms.contains(&bar.arm)) {
-        return Err(Error::configuration(format!(
-            "--fail-under {}={}: that arm is not measured; add it to --arms",
-            bar.arm.name(),
-            bar.share
-        )));
+
+    /// The taxonomy that temporary stores get.
+    async fn taxonomy(&self, settings: &Settings) -> Result<Option<Taxonomy>> {
+        match &self.taxonomy {
+            Some(path) => Taxonomy::from_toml(&read_taxonomy(path)?, &path.display().to_string()).map(Some),
+            None if EdgeStore::exists(&settings.store) => own_taxonomy(&*settings.open_store().await?).await,
+            None => Ok(None),
+        }
     }
-    Ok(arms)
+}
+
+/// A bar for a known arm that is not measured is a failure, one for an unknown arm a wrong command
+/// line.
+fn refused(bar: &Bar) -> anyhow::Result<ExitCode> {
+    let Bar { arm, share } = bar;
+    if is_usual(arm) {
+        let text = format!("--fail-under {arm}={share}: that arm is not measured; add it to --arms");
+        return Err(Error::configuration(text).into());
+    }
+    say(&format!("error: --fail-under {arm}={share}: there is no arm {arm:?}; name one of --arms or --arm"));
+    Ok(ExitCode::from(2))
 }
 
 fn parse_bar(bar: &str) -> Result<Bar, String> {
     let example = "write it as retrieved=0.90";
     let (arm, share) = bar.split_once('=').ok_or_else(|| format!("there is no =; {example}"))?;
-    let arm = ArmArg::from_str(arm.trim(), true).map_err(|_| format!("there is no arm {arm:?}; {example}"))?.arm();
     let share = share.trim().parse().ok().filter(|share| (0.0..=1.0).contains(share));
-    share.map(|share| Bar { arm, share }).ok_or_else(|| format!("the bar is not a share from 0 to 1; {example}"))
+    let bar = share.map(|share| Bar { arm: arm.trim().to_owned(), share });
+    bar.ok_or_else(|| format!("the bar is not a share from 0 to 1; {example}"))
+}
+
+/// A share between 0 and 1.
+fn open_share(text: &str) -> Result<f64, String> {
+    let share = text.parse().ok().filter(|share| *share > 0.0 && *share < 1.0);
+    share.ok_or_else(|| format!("{text} is not a share between 0 and 1"))
 }
 
 /// Whether an arm is below its bar; says so on stderr.
 fn missed(bars: &[Bar], outcome: &EvalReport) -> bool {
     let mut missed = false;
     for bar in bars {
-        for arm in outcome.arms.iter().filter(|arm| arm.name == bar.arm.name() && arm.accuracy < bar.share) {
+        for arm in outcome.arms.iter().filter(|arm| arm.name == bar.arm && arm.accuracy < bar.share) {
             say(&format!("--fail-under: {} reached {:.4}, the bar is {}", arm.name, arm.accuracy, bar.share));
             missed = true;
         }

@@ -29,16 +29,35 @@ pub(super) struct EvidenceArgs {
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum SelectionArg {
+pub(super) enum SelectionArg {
     Nearest,
     Diverse,
     Contrastive,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
-enum StrategyArg {
+pub(super) enum StrategyArg {
     Flat,
     Hierarchical,
+}
+
+impl From<SelectionArg> for Selection {
+    fn from(selection: SelectionArg) -> Self {
+        match selection {
+            SelectionArg::Nearest => Self::Nearest,
+            SelectionArg::Diverse => Self::Diverse,
+            SelectionArg::Contrastive => Self::Contrastive,
+        }
+    }
+}
+
+impl From<StrategyArg> for Strategy {
+    fn from(strategy: StrategyArg) -> Self {
+        match strategy {
+            StrategyArg::Flat => Self::Flat,
+            StrategyArg::Hierarchical => Self::Hierarchical,
+        }
+    }
 }
 
 /// The flags, checked.
@@ -53,15 +72,8 @@ pub(super) struct EvidenceSettings {
 impl EvidenceArgs {
     pub(super) fn resolve(&self) -> Result<EvidenceSettings> {
         Ok(EvidenceSettings {
-            selection: match self.selection {
-                SelectionArg::Nearest => Selection::Nearest,
-                SelectionArg::Diverse => Selection::Diverse,
-                SelectionArg::Contrastive => Selection::Contrastive,
-            },
-            strategy: match self.strategy {
-                StrategyArg::Flat => Strategy::Flat,
-                StrategyArg::Hierarchical => Strategy::Hierarchical,
-            },
+            selection: self.selection.into(),
+            strategy: self.strategy.into(),
             filter: Filter::parse(&self.filter)?,
             no_probe: self.no_probe,
         })

@@ -9,11 +9,11 @@ pub(super) fn print_account(run: &ClaudeRun) {
     if totals.answers == 0 {
         return;
     }
-    let model = &run.model;
+    let (model, models) = (&run.model, run.ledger.models());
     say(&format!(
         "{}: {} answers ({} from the journal, {} by batch), {} requests sent again; tokens: {} in, {} out, {} written to \
          the cache, {} read from it ({:.0} % of the input)",
-        model.id,
+        models.iter().map(|model| model.id.as_str()).collect::<Vec<_>>().join(", "),
         totals.answers,
         totals.from_journal,
         totals.from_batch,
@@ -24,8 +24,8 @@ pub(super) fn print_account(run: &ClaudeRun) {
         totals.cache_read,
         totals.cache_hit_rate() * 100.0
     ));
-    if model.price.is_empty() {
-        say(&format!("cost: unknown, since {} is not in the table of models; add it with --models FILE", model.id));
+    if let Some(unknown) = models.iter().find(|model| model.price.is_empty()) {
+        say(&format!("cost: unknown, since {} is not in the table of models; add it with --models FILE", unknown.id));
     } else {
         say(&format!(
             "cost: ${:.6} (without the cache ${:.6}), of which ${:.6} was paid by earlier runs of this journal",

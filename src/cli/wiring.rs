@@ -11,7 +11,7 @@ use super::evidence::{EvidenceArgs, EvidenceSettings};
 use crate::config::{self, Config};
 use crate::embed::{DEFAULT_MODEL, Embedder, FastEmbedder};
 use crate::input::{self, InputOptions};
-use crate::label::{Labeler, VoteLabeler};
+use crate::label::{CascadeLabeler, Labeler, VoteLabeler};
 use crate::store::EdgeStore;
 use crate::ticket::LabelledTicket;
 use crate::{Error, Result};
@@ -29,10 +29,13 @@ pub(super) struct Settings {
 /// Who labels, and from what.
 #[derive(Debug, Args)]
 pub(super) struct LabelerArgs {
-    /// Who names the intent: Claude, or a vote of the nearest examples (no network, no key)
-    /// [default: claude]
+    /// Who names the intent: Claude, a vote of the nearest examples (no network, no key), or a
+    /// cascade: the vote where it is sure, Claude for the rest [default: claude]
     #[arg(long, value_enum)]
     labeler: Option<LabelerKind>,
+    /// The vote of a cascade is sure from this share on [default: 0.9]
+    #[arg(long, value_name = "SHARE", value_parser = share)]
+    cascade_threshold: Option<f32>,
     /// Below this confidence (0 to 1) a ticket goes to review [default: 0 for claude, 0.5 for vote]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     min_confidence: Option<f32>,
@@ -46,9 +49,10 @@ pub(super) struct LabelerArgs {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum LabelerKind {
+pub(super) enum LabelerKind {
     Claude,
     Vote,
+    Cascade,
 }
 
 /// The labeler's settings, resolved.
@@ -58,6 +62,8 @@ pub(super) struct Labelling {
     pub(super) evidence: EvidenceSettings,
     pub(super) min_confidence: Option<f32>,
     pub(super) concurrency: usize,
+    /// The share of the vote from which a cascade does not ask.
+    pub(super) cascade_threshold: f32,
 }
 
 /// Who labels.
@@ -101,17 +107,19 @@ impl LabelerArgs {
         let kind = match (self.labeler, config.labeler.as_deref()) {
             (Some(kind), _) => kind,
             (None, None) => LabelerKind::Claude,
-            (None, Some(name)) => LabelerKind::from_str(name, true)
-                .map_err(|_| Error::configuration(format!("there is no labeler {name:?}; choose claude or vote")))?,
+            (None, Some(name)) => LabelerKind::from_str(name, true).map_err(|_| {
+                Error::configuration(format!("there is no labeler {name:?}; choose claude, vote or cascade"))
+            })?,
         };
-        let concurrency = self
-            .concurrency
-            .map(|n| n as usize)
-            .or(config.concurrency)
-            .unwrap_or(crate::classifier::DEFAULT_CONCURRENCY);
+        let concurrency = self.concurrency(config);
+        let cascade_threshold = self.cascade_threshold.unwrap_or(CascadeLabeler::THRESHOLD);
         let who = match kind {
             LabelerKind::Vote => Who::Vote,
-            LabelerKind::Claude => Who::Claude(Box::new(self.claude.run(config, concurrency, sends, output)?)),
+            LabelerKind::Claude | LabelerKind::Cascade => {
+                let mut run = self.claude.run(config, concurrency, sends, output)?;
+                run.cascade = (kind == LabelerKind::Cascade).then_some(cascade_threshold);
+                Who::Claude(Box::new(run))
+            }
         };
         Ok(Labelling {
             who,
@@ -119,7 +127,18 @@ impl LabelerArgs {
             k: self.evidence.k.map(|n| n as usize).or(config.k).unwrap_or(crate::classifier::DEFAULT_K),
             min_confidence: self.min_confidence.or(config.min_confidence),
             concurrency,
+            cascade_threshold,
         })
+    }
+
+    /// A run with Claude beside another labeler, for arms that name it.
+    pub(super) fn claude_run(&self, config: &Config, output: Option<&Path>) -> Result<ClaudeRun> {
+        self.claude.run(config, self.concurrency(config), true, output)
+    }
+
+    fn concurrency(&self, config: &Config) -> usize {
+        let flag = self.concurrency.map(|n| n as usize);
+        flag.or(config.concurrency).unwrap_or(crate::classifier::DEFAULT_CONCURRENCY)
     }
 }
 

@@ -32,7 +32,7 @@ impl Scored {
     }
 
     /// What counts as the prediction: an unsaid fallback is a said one.
-    fn predicted(&self) -> Option<&str> {
+    pub(super) fn predicted(&self) -> Option<&str> {
         match &self.answer {
             None if self.correct => Some(&self.gold),
             answer => answer.as_deref(),

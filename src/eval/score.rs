@@ -4,18 +4,20 @@ use serde::Serialize;
 
 use super::Usage;
 use super::attributes::{self, AttributeScore};
+use super::bootstrap;
 use super::metrics::{self, CaseScore, IntentScore, Scored};
+use super::run::ArmAnswers;
 use super::stats::{self, real};
 use crate::classifier::Classification;
 use crate::decide::Decision;
 use crate::taxonomy::Taxonomy;
 use crate::ticket::LabelledTicket;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// How one arm did.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct ArmReport {
-    /// `zero`, `static` or `retrieved`.
+    /// `zero`, `static`, `static_tokens`, `retrieved`, `vote`, `cascade`, or the name it was given.
     pub name: String,
     /// Who labelled.
     pub labeler: String,
@@ -27,8 +29,19 @@ pub struct ArmReport {
     pub accuracy: f64,
     /// Its 95 % Wilson interval.
     pub ci95: (f64, f64),
+    /// Tickets of which the store holds no near-duplicate.
+    pub n_without_duplicates: usize,
+    /// Share of these answered right; `None` when there are none.
+    pub accuracy_without_duplicates: Option<f64>,
     /// Mean F1 of the intents.
     pub macro_f1: f64,
+    /// Its 95 % bootstrap interval.
+    pub macro_f1_ci95: (f64, f64),
+    /// Of a cascade: tickets that the vote was not sure of and Claude was asked about.
+    pub escalated: Option<usize>,
+    /// Share of the tickets that got the same intent each time they were asked about; `None`
+    /// when they were asked about once.
+    pub consistency: Option<f64>,
     /// Tickets that went to review.
     pub reviews: usize,
     /// Tickets that were routed: no person looks at them.
@@ -41,6 +54,8 @@ pub struct ArmReport {
     pub usage: Usage,
     /// US$ in total; `None` when a price is not known.
     pub cost_usd: Option<f64>,
+    /// Its 95 % bootstrap interval, for as many tickets like these.
+    pub cost_ci95: Option<(f64, f64)>,
     /// US$ for each ticket.
     pub cost_per_ticket_usd: Option<f64>,
     /// Time from ticket to decision.
@@ -55,7 +70,7 @@ pub struct ArmReport {
     pub mistakes: Vec<Mistake>,
     /// Which tickets were right, for pairing.
     #[serde(skip)]
-    right: Vec<bool>,
+    pub(super) right: Vec<bool>,
 }
 
 /// A ticket that was answered wrong.
@@ -80,37 +95,29 @@ pub struct Percentiles {
     pub p95: f64,
 }
 
-/// Two arms on the same tickets.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Comparison {
-    /// The earlier arm.
-    pub a: String,
-    /// The later arm.
-    pub b: String,
-    /// Accuracy of `b` less that of `a`.
-    pub difference: f64,
-    /// Tickets that only `a` got right.
-    pub only_a: usize,
-    /// Tickets that only `b` got right.
-    pub only_b: usize,
-    /// Of the exact McNemar test.
-    pub p_value: f64,
+/// What arms are scored on; lists run along the tickets.
+#[derive(Clone, Copy)]
+pub(super) struct Tested<'a> {
+    pub(super) tickets: &'a [LabelledTicket],
+    pub(super) gold: &'a [String],
+    pub(super) has_duplicate: &'a [bool],
+    pub(super) taxonomy: &'a Taxonomy,
+    /// For the bootstrap.
+    pub(super) seed: u64,
 }
 
-pub(super) fn arm(
-    name: &str,
-    labeler: &str,
-    tickets: &[LabelledTicket],
-    gold: &[String],
-    taxonomy: &Taxonomy,
-    answers: Vec<Result<Classification>>,
-) -> Result<ArmReport> {
+pub(super) fn arm(name: &str, labeler: &str, tested: Tested<'_>, of_arm: ArmAnswers) -> Result<ArmReport> {
+    let Tested { tickets, gold, has_duplicate, taxonomy, seed } = tested;
+    let ArmAnswers { answers, stable } = of_arm;
     // When nothing at all was answered there is nothing to measure: say why instead.
     if let Some(Err(first)) = answers.first()
         && answers.iter().all(|answer| answer.as_ref().is_err_and(|e| e.kind() == first.kind()))
     {
         return Err(Error::new(first.kind(), format!("no ticket could be classified: {first}")));
     }
+    let escalated = (labeler == "cascade").then(|| answers.iter().filter(|answer| is_escalated(answer)).count());
+    let costs: Option<Vec<f64>> =
+        answers.iter().map(|answer| answer.as_ref().map_or(Some(0.0), |answer| answer.cost_usd)).collect();
     let attributes = attributes::scores(taxonomy, tickets, &answers);
     let (mut scored, mut latencies, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
     let (mut routed, mut routed_right, mut reviews, mut errors, mut usage, mut cost_usd, mut model) =
@@ -144,6 +151,8 @@ pub(super) fn arm(
     latencies.sort_by(f64::total_cmp);
     let (n, right) = (scored.len(), metrics::correct(&scored));
     let intents = metrics::by_intent(&scored);
+    let others = || scored.iter().zip(has_duplicate).filter(|(_, has_duplicate)| !**has_duplicate);
+    let n_others = others().count();
     Ok(ArmReport {
         name: name.to_owned(),
         labeler: labeler.to_owned(),
@@ -151,13 +160,20 @@ pub(super) fn arm(
         n,
         accuracy: real(right) / real(n),
         ci95: stats::wilson(right, n),
+        n_without_duplicates: n_others,
+        accuracy_without_duplicates: (n_others > 0)
+            .then(|| real(others().filter(|(score, _)| score.correct).count()) / real(n_others)),
         macro_f1: metrics::macro_f1(&intents),
+        macro_f1_ci95: bootstrap::macro_f1(&scored, seed),
+        escalated,
+        consistency: (!stable.is_empty()).then(|| real(stable.iter().filter(|same| **same).count()) / real(n)),
         reviews,
         routed,
         routed_accuracy: (routed > 0).then(|| real(routed_right) / real(routed)),
         errors,
         usage,
         cost_usd,
+        cost_ci95: costs.map(|costs| bootstrap::total(&costs, seed)),
         cost_per_ticket_usd: cost_usd.map(|cost| cost / real(n)),
         latency_ms: Percentiles { p50: stats::percentile(&latencies, 0.5), p95: stats::percentile(&latencies, 0.95) },
         cases: metrics::by_case(&scored),
@@ -168,21 +184,8 @@ pub(super) fn arm(
     })
 }
 
-/// Each arm against each later one.
-pub(super) fn compare(arms: &[ArmReport]) -> Vec<Comparison> {
-    let pairs = arms.iter().enumerate().flat_map(|(i, a)| arms[i + 1..].iter().map(move |b| (a, b)));
-    pairs
-        .map(|(a, b)| {
-            let only = |x: &ArmReport, y: &ArmReport| x.right.iter().zip(&y.right).filter(|(x, y)| **x && !**y).count();
-            let (only_a, only_b) = (only(a, b), only(b, a));
-            Comparison {
-                a: a.name.clone(),
-                b: b.name.clone(),
-                difference: b.accuracy - a.accuracy,
-                only_a,
-                only_b,
-                p_value: stats::mcnemar(only_a, only_b),
-            }
-        })
-        .collect()
+/// Whether a cascade asked about this ticket: then a model answered, or the API failed.
+fn is_escalated(answer: &Result<Classification>) -> bool {
+    let failed = |e: &Error| matches!(e.kind(), ErrorKind::ApiPermanent | ErrorKind::ApiTransient);
+    answer.as_ref().map_or_else(failed, |answer| answer.model.is_some())
 }

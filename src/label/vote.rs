@@ -28,21 +28,28 @@ impl Labeler for VoteLabeler {
     }
 
     async fn label(&self, evidence: &Evidence) -> Result<Label> {
+        Ok(Self::vote(evidence))
+    }
+}
+
+impl VoteLabeler {
+    /// The label, at once.
+    pub(super) fn vote(evidence: &Evidence) -> Label {
         // With fixed examples these stand in for the retrieved ones.
         let fixed = evidence.is_fixed.then(|| vote(&evidence.candidates));
         let votes = fixed.as_deref().unwrap_or(&evidence.votes);
         let Some(winner) = votes.first() else {
             let doubt = Some("no examples to compare with".into());
-            return Ok(Label { doubt, cost_usd: Some(0.0), ..Label::default() });
+            return Label { doubt, cost_usd: Some(0.0), ..Label::default() };
         };
-        Ok(Label {
+        Label {
             intent: Some(winner.intent.clone()),
             attributes: attributes::vote(evidence, &winner.intent),
             reasoning: Some(reasoning(evidence, votes)),
             confidence: Some(winner.share),
             cost_usd: Some(0.0),
             ..Label::default()
-        })
+        }
     }
 }
 

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::dollars;
 use crate::eval::stats::real;
-use crate::eval::{ArmReport, EvalReport};
+use crate::eval::{ArmReport, CurvePoint, EvalReport, Split};
 
 /// How many of the weakest intents are listed.
 const WEAKEST: usize = 8;
@@ -14,8 +14,7 @@ const WEAKEST: usize = 8;
 pub fn eval_table(report: &EvalReport) -> String {
     let mut out = String::new();
     let first = &report.arms[0];
-    let model = first.model.as_ref().map(|model| format!(" ({model})")).unwrap_or_default();
-    let _ = writeln!(out, "{} tickets, labeler {}{model}", report.tickets, first.labeler);
+    let _ = writeln!(out, "{} tickets, labeler {}{}", report.tickets, labelers(&report.arms), split(report.split));
     if report.dropped > 0 {
         let _ = writeln!(
             out,
@@ -29,18 +28,24 @@ pub fn eval_table(report: &EvalReport) -> String {
         let _ =
             writeln!(out, "{} have an intent that the store does not know; they count as wrong", report.unknown_gold);
     }
+    if report.near_duplicates > 0 {
+        let _ = writeln!(out, "{} are nearly in the store: an example says almost the same", report.near_duplicates);
+    }
     for note in &report.notes {
         let _ = writeln!(out, "{note}");
     }
 
     out.push('\n');
     table(&mut out, &arm_rows(&report.arms));
+    out.push('\n');
+    table(&mut out, &more_rows(report));
     if !report.comparisons.is_empty() {
         out.push('\n');
+        let several = report.comparisons.len() > 1;
         for pair in &report.comparisons {
             let _ = writeln!(
                 out,
-                "{} over {}: {:+.1} points (only {} right {}, only {} right {}; McNemar p {})",
+                "{} over {}: {:+.1} points (only {} right {}, only {} right {}; McNemar p {}{})",
                 pair.b,
                 pair.a,
                 pair.difference * 100.0,
@@ -48,9 +53,14 @@ pub fn eval_table(report: &EvalReport) -> String {
                 pair.only_b,
                 pair.a,
                 pair.only_a,
-                p_value(pair.p_value)
+                p_value(pair.p_value),
+                if several { format!(", Holm {}", p_value(pair.p_holm)) } else { String::new() }
             );
         }
+    }
+    if !report.curve.is_empty() {
+        out.push('\n');
+        table(&mut out, &curve_rows(&report.curve));
     }
     if first.cases.len() > 1 {
         out.push('\n');
@@ -63,6 +73,71 @@ pub fn eval_table(report: &EvalReport) -> String {
     out.push('\n');
     weakest(&mut out, &report.arms[report.arms.len() - 1]);
     out
+}
+
+/// Who labels, each with its model, once.
+fn labelers(arms: &[ArmReport]) -> String {
+    let mut names: Vec<String> = Vec::new();
+    for arm in arms {
+        let model = arm.model.as_ref().map(|model| format!(" ({model})")).unwrap_or_default();
+        let name = format!("{}{model}", arm.labeler);
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.join(", ")
+}
+
+fn split(split: Option<Split>) -> String {
+    match split {
+        None => String::new(),
+        Some(Split::Time { train_share }) => format!(", the newest after the oldest {:.0} %", train_share * 100.0),
+        Some(Split::Random { train_share, seed }) => {
+            format!(", drawn with seed {seed}, the other {:.0} % learned from", train_share * 100.0)
+        }
+        Some(Split::Folds { folds, seed }) => format!(", cross-validated in {folds} parts, seed {seed}"),
+    }
+}
+
+/// What is not always there: a column appears when an arm has something to say in it.
+fn more_rows(report: &EvalReport) -> Vec<Vec<String>> {
+    let percent = |share: f64| format!("{:.1} %", share * 100.0);
+    let column = |name: &str, cell: &dyn Fn(&ArmReport) -> Option<String>| {
+        let cells: Vec<Option<String>> = report.arms.iter().map(cell).collect();
+        cells.iter().any(Option::is_some).then(|| {
+            let cells = cells.into_iter().map(|cell| cell.unwrap_or_else(|| "–".into()));
+            std::iter::once(name.to_owned()).chain(cells).collect::<Vec<String>>()
+        })
+    };
+    let interval = |(low, high): (f64, f64)| format!("{} – {}", dollars(Some(low)), dollars(Some(high)));
+    let columns: Vec<Vec<String>> = [
+        column("arm", &|arm| Some(arm.name.clone())),
+        column("without near-duplicates", &|arm| {
+            arm.accuracy_without_duplicates.filter(|_| report.near_duplicates > 0).map(percent)
+        }),
+        column("macro-F1 95 %", &|arm| Some(format!("{:.3} – {:.3}", arm.macro_f1_ci95.0, arm.macro_f1_ci95.1))),
+        column("cost 95 %", &|arm| arm.cost_ci95.filter(|cost| cost.1 > 0.0).map(interval)),
+        column("asked Claude", &|arm| arm.escalated.map(|asked| percent(real(asked) / real(arm.n)))),
+        column("answer stays", &|arm| arm.consistency.map(percent)),
+    ]
+    .into_iter()
+    .flatten()
+    .collect();
+    (0..=report.arms.len()).map(|row| columns.iter().map(|column| column[row].clone()).collect()).collect()
+}
+
+fn curve_rows(curve: &[CurvePoint]) -> Vec<Vec<String>> {
+    let mut rows = vec![["examples per intent", "in all", "n", "accuracy", "95 % interval"].map(String::from).to_vec()];
+    rows.extend(curve.iter().map(|point| {
+        vec![
+            point.per_intent.to_string(),
+            point.examples.to_string(),
+            point.n.to_string(),
+            format!("{:.1} %", point.accuracy * 100.0),
+            format!("{:.1} – {:.1}", point.ci95.0 * 100.0, point.ci95.1 * 100.0),
+        ]
+    }));
+    rows
 }
 
 fn p_value(p: f64) -> String {

@@ -112,7 +112,9 @@ async fn three_arms_with_claude_report_tokens_and_cost() {
          {\"id\": \"b\", \"text\": \"reset my password\", \"intent\": \"password_reset\", \"attributes\": {\"case\": \"short\"}}\n",
     );
     let fixed = examples("static.jsonl");
-    let report = double.run(&bench, &["eval", "test.jsonl", "--static", fixed.to_str().unwrap(), "--json"]).ok().json();
+    let arms = ["--arms", "zero,static,retrieved", "--json"];
+    let args = ["eval", "test.jsonl", "--static", fixed.to_str().unwrap()];
+    let report = double.run(&bench, &[&args[..], &arms].concat()).ok().json();
     let arms = report["arms"].as_array().unwrap();
     let names: Vec<&str> = arms.iter().map(|arm| arm["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["zero", "static", "retrieved"]);

@@ -1,0 +1,252 @@
+//! The arms of `eval`: which are compared, and what each of them is made of.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use clap::{Args, ValueEnum};
+
+use super::claude::ClaudeRun;
+use super::evidence::{SelectionArg, StrategyArg};
+use super::wiring::{LabelerKind, Labelling, share};
+use crate::eval::{Arm, Shows};
+use crate::label::{Labeler, VoteLabeler};
+use crate::{Error, Result};
+
+/// What an `--arm` may set.
+const KEYS: &str = "labeler, model, k, strategy, selection, prompts, examples, threshold";
+
+/// Flags on the arms.
+#[derive(Debug, Args)]
+pub(super) struct ArmArgs {
+    /// Arms to compare: zero (no examples), static (fixed ones, as many as retrieved shows),
+    /// `static_tokens` (fixed ones, about as long as what retrieved shows), retrieved, vote (no
+    /// Claude), cascade (the vote where it is sure), or none but those of --arm
+    /// [default: all for claude, static and retrieved for vote]
+    #[arg(long, value_enum, value_delimiter = ',', value_name = "LIST")]
+    arms: Option<Vec<ArmArg>>,
+    /// Another arm, such as small:model=claude-haiku-5-5,k=8; may be given several times. Its
+    /// keys: labeler, model, k, strategy, selection, prompts, examples (retrieved, static,
+    /// `static_tokens`, none), threshold (of a cascade)
+    #[arg(long, value_name = "NAME:KEY=VALUE,...", value_parser = parse_arm)]
+    arm: Vec<NamedArm>,
+    /// Ask Claude so many times, to see how often the answer stays; the first one is scored
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
+    repeat: u16,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[value(rename_all = "snake_case")]
+pub(super) enum ArmArg {
+    Zero,
+    Static,
+    StaticTokens,
+    Retrieved,
+    Vote,
+    Cascade,
+    None,
+}
+
+/// An arm as it was asked for; what is not set is as for the whole run.
+#[derive(Debug, Clone, Default)]
+struct NamedArm {
+    name: String,
+    labeler: Option<LabelerKind>,
+    model: Option<String>,
+    k: Option<usize>,
+    strategy: Option<StrategyArg>,
+    selection: Option<SelectionArg>,
+    prompts: Option<PathBuf>,
+    examples: Option<Shows>,
+    threshold: Option<f32>,
+}
+
+impl ArmArgs {
+    /// Whether Claude is asked for though the run's labeler is another.
+    pub(super) fn name_claude(&self) -> bool {
+        self.arm.iter().any(|arm| matches!(arm.labeler, Some(LabelerKind::Claude | LabelerKind::Cascade)))
+    }
+
+    /// The arms, in their order. `claude` is the run that arms with Claude are part of.
+    pub(super) fn build(&self, labelling: &Labelling, claude: Option<&ClaudeRun>) -> Result<Vec<Arm>> {
+        let is_claude = labelling.claude().is_some();
+        if labelling.claude().is_some_and(|run| run.cascade.is_some()) {
+            return Err(Error::configuration(
+                "--labeler cascade: in eval the cascade is an arm; use --labeler claude --arms retrieved,vote,cascade",
+            ));
+        }
+        if self.repeat > 1 && claude.is_none() {
+            return Err(Error::configuration(format!(
+                "--repeat {}: vote always answers the same; --repeat is for --labeler claude",
+                self.repeat
+            )));
+        }
+        let usual: &[ArmArg] =
+            if is_claude { &ArmArg::value_variants()[..6] } else { &[ArmArg::Static, ArmArg::Retrieved] };
+        let mut wanted: Vec<NamedArm> = Vec::new();
+        for arm in self.arms.as_deref().unwrap_or(usual) {
+            let refused = match arm {
+                ArmArg::Zero if !is_claude => {
+                    "zero shows no examples, and vote has nothing else to go by; leave it out"
+                }
+                ArmArg::Vote if !is_claude => "vote is what retrieved is with --labeler vote; leave it out",
+                ArmArg::Cascade if !is_claude => "cascade asks Claude where the vote is not sure; use --labeler claude",
+                _ => "",
+            };
+            if !refused.is_empty() {
+                return Err(Error::configuration(format!("--arms {refused}")));
+            }
+            let named = arm.named();
+            if *arm != ArmArg::None && !wanted.iter().any(|known| known.name == named.name) {
+                wanted.push(named);
+            }
+        }
+        for named in &self.arm {
+            if wanted.iter().any(|known| known.name == named.name) {
+                return Err(Error::configuration(format!(
+                    "--arm {}: there is an arm of this name already; choose another",
+                    named.name
+                )));
+            }
+            wanted.push(named.clone());
+        }
+        if wanted.is_empty() {
+            return Err(Error::configuration("--arms none leaves nothing to compare; give an --arm"));
+        }
+        wanted.iter().map(|named| self.arm(named, labelling, claude)).collect()
+    }
+
+    /// The labeler's usual arm, for a learning curve.
+    pub(super) fn retrieved(labelling: &Labelling) -> Arm {
+        let labeler =
+            labelling.claude().map_or_else(|| Arc::new(VoteLabeler) as Arc<dyn Labeler>, |run| run.arm_labeler(0));
+        with_settings(Arm::new("retrieved", Shows::Retrieved, labeler), &NamedArm::default(), labelling)
+    }
+
+    fn arm(&self, named: &NamedArm, labelling: &Labelling, claude: Option<&ClaudeRun>) -> Result<Arm> {
+        let usual = if labelling.claude().is_some() { LabelerKind::Claude } else { LabelerKind::Vote };
+        let kind = named.labeler.unwrap_or(usual);
+        let shows = named.examples.unwrap_or(Shows::Retrieved);
+        let refuse = |why: &str| Err(Error::configuration(format!("--arm {}: {why}", named.name)));
+        let mut again = Vec::new();
+        let labeler: Arc<dyn Labeler> = match (kind, claude) {
+            (LabelerKind::Vote, _) if named.model.is_some() || named.prompts.is_some() => {
+                return refuse("vote has no model and no prompts; add labeler=claude");
+            }
+            (LabelerKind::Vote, _) if shows == Shows::Nothing => {
+                return refuse("without examples vote has nothing to go by");
+            }
+            (LabelerKind::Vote, _) => Arc::new(VoteLabeler),
+            (_, None) => return Err(Error::internal("an arm asks Claude, but the run has none")),
+            (kind, Some(run)) => {
+                let threshold = named.threshold.unwrap_or(labelling.cascade_threshold);
+                let cascade = (kind == LabelerKind::Cascade).then_some(threshold);
+                let run = run.variant(named.model.as_deref(), named.prompts.as_deref(), cascade)?;
+                again = (1..self.repeat).map(|round| run.arm_labeler(round)).collect();
+                run.arm_labeler(0)
+            }
+        };
+        if named.threshold.is_some() && kind != LabelerKind::Cascade {
+            return refuse("a threshold is for labeler=cascade");
+        }
+        Ok(with_settings(Arm { again, ..Arm::new(&named.name, shows, labeler) }, named, labelling))
+    }
+}
+
+fn with_settings(arm: Arm, named: &NamedArm, labelling: &Labelling) -> Arm {
+    Arm {
+        k: named.k.unwrap_or(labelling.k),
+        selection: named.selection.map_or(labelling.evidence.selection, Into::into),
+        strategy: named.strategy.map_or(labelling.evidence.strategy, Into::into),
+        min_confidence: labelling.min_confidence,
+        ..arm
+    }
+}
+
+impl ArmArg {
+    fn named(self) -> NamedArm {
+        let (labeler, examples) = match self {
+            Self::Zero => (None, Shows::Nothing),
+            Self::Static => (None, Shows::Static),
+            Self::StaticTokens => (None, Shows::StaticTokens),
+            Self::Vote => (Some(LabelerKind::Vote), Shows::Retrieved),
+            Self::Cascade => (Some(LabelerKind::Cascade), Shows::Retrieved),
+            Self::Retrieved | Self::None => (None, Shows::Retrieved),
+        };
+        let name = self.to_possible_value().map(|value| value.get_name().to_owned()).unwrap_or_default();
+        NamedArm { name, labeler, examples: Some(examples), ..NamedArm::default() }
+    }
+}
+
+/// Whether there can be an arm of this name without an `--arm`.
+pub(super) fn is_usual(name: &str) -> bool {
+    ArmArg::from_str(name, false).is_ok()
+}
+
+fn parse_arm(text: &str) -> Result<NamedArm, String> {
+    let (name, settings) = text.split_once(':').unwrap_or((text, ""));
+    let mut arm = NamedArm { name: name.trim().to_owned(), ..NamedArm::default() };
+    if arm.name.is_empty() || arm.name.contains('=') {
+        return Err("an arm starts with its name; write it as small:model=claude-haiku-5-5,k=8".into());
+    }
+    for setting in settings.split(',').map(str::trim).filter(|setting| !setting.is_empty()) {
+        let (key, value) =
+            setting.split_once('=').ok_or_else(|| format!("{setting:?} has no =; the keys are {KEYS}"))?;
+        let (key, value) = (key.trim(), value.trim());
+        let wrong = |allowed: &str| format!("{key}={value}: choose {allowed}");
+        match key {
+            "labeler" => arm.labeler = Some(chosen(value).ok_or_else(|| wrong("claude, vote or cascade"))?),
+            "model" => arm.model = Some(value.to_owned()),
+            "k" => arm.k = Some(value.parse().ok().filter(|k| (1..=50).contains(k)).ok_or_else(|| wrong("1 to 50"))?),
+            "strategy" => arm.strategy = Some(chosen(value).ok_or_else(|| wrong("flat or hierarchical"))?),
+            "selection" => arm.selection = Some(chosen(value).ok_or_else(|| wrong("nearest, diverse or contrastive"))?),
+            "prompts" => arm.prompts = Some(value.into()),
+            "threshold" => arm.threshold = Some(share(value)?),
+            "examples" => {
+                arm.examples = Some(match value {
+                    "retrieved" => Shows::Retrieved,
+                    "static" => Shows::Static,
+                    "static_tokens" => Shows::StaticTokens,
+                    "none" => Shows::Nothing,
+                    _ => return Err(wrong("retrieved, static, static_tokens or none")),
+                });
+            }
+            _ => return Err(format!("there is no key {key:?}; the keys are {KEYS}")),
+        }
+    }
+    Ok(arm)
+}
+
+fn chosen<T: ValueEnum>(value: &str) -> Option<T> {
+    T::from_str(value, true).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_arm_is_read_key_by_key() {
+        let arm =
+            parse_arm("small: model=m, k=8,strategy=hierarchical,selection=nearest,prompts=p,examples=static").unwrap();
+        assert_eq!((arm.name.as_str(), arm.model.as_deref(), arm.k), ("small", Some("m"), Some(8)));
+        assert!(matches!(arm.strategy, Some(StrategyArg::Hierarchical)));
+        assert!(matches!(arm.selection, Some(SelectionArg::Nearest)));
+        assert_eq!((arm.prompts, arm.examples), (Some("p".into()), Some(Shows::Static)));
+        assert_eq!(parse_arm("plain").unwrap().name, "plain");
+    }
+
+    #[test]
+    fn what_an_arm_cannot_have_is_named() {
+        for (arm, parts) in [
+            ("x:kk=8", ["\"kk\"", KEYS]),
+            ("x:k", ["\"k\" has no =", KEYS]),
+            ("x:k=80", ["k=80", "1 to 50"]),
+            ("x:labeler=oracle", ["oracle", "claude, vote or cascade"]),
+            ("x:examples=some", ["some", "static_tokens"]),
+            ("k=8", ["starts with its name", "small:model"]),
+        ] {
+            let refused = parse_arm(arm).unwrap_err();
+            assert!(parts.iter().all(|part| refused.contains(part)), "{arm}: {refused}");
+        }
+    }
+}

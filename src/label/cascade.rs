@@ -1,0 +1,111 @@
+//! The labeler that asks only where it must: the vote answers where it is sure, another labeler
+//! the rest.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+
+use super::{Label, Labeler, VoteLabeler};
+use crate::Result;
+use crate::retrieve::Evidence;
+
+/// A cascade (Viola and Jones 2001; for language models `FrugalGPT`, Chen et al. 2023): a cheap
+/// labeler first, a dear one for what the cheap one is not sure of.
+pub struct CascadeLabeler {
+    dear: Arc<dyn Labeler>,
+    threshold: f32,
+}
+
+impl CascadeLabeler {
+    /// The share of the vote from which the vote's answer stands, unless told otherwise.
+    pub const THRESHOLD: f32 = 0.9;
+
+    /// The vote answers where its confidence is at least `threshold` (0 to 1), else `dear` does.
+    #[must_use]
+    pub fn new(dear: Arc<dyn Labeler>, threshold: f32) -> Self {
+        Self { dear, threshold }
+    }
+
+    fn is_sure(&self, label: &Label) -> bool {
+        label.intent.is_some() && label.confidence.is_some_and(|confidence| confidence >= self.threshold)
+    }
+}
+
+#[async_trait]
+impl Labeler for CascadeLabeler {
+    fn name(&self) -> &'static str {
+        "cascade"
+    }
+
+    fn default_min_confidence(&self) -> f32 {
+        self.dear.default_min_confidence()
+    }
+
+    async fn label(&self, evidence: &Evidence) -> Result<Label> {
+        let mut sure = VoteLabeler::vote(evidence);
+        if self.is_sure(&sure) {
+            sure.notes.push("cascade: the vote was sure and answered".to_owned());
+            return Ok(sure);
+        }
+        let mut label = self.dear.label(evidence).await?;
+        label.notes.push(format!(
+            "cascade: the vote was not sure ({:.0} %, less than {:.0} %); {} answered",
+            sure.confidence.unwrap_or_default() * 100.0,
+            self.threshold * 100.0,
+            self.dear.name()
+        ));
+        Ok(label)
+    }
+
+    /// Nothing is sent where the vote is sure.
+    fn preview(&self, evidence: &Evidence) -> Result<Option<serde_json::Value>> {
+        if self.is_sure(&VoteLabeler::vote(evidence)) { Ok(None) } else { self.dear.preview(evidence) }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rank::Vote;
+    use crate::taxonomy::Taxonomy;
+    use crate::ticket::Ticket;
+
+    struct Fixed;
+
+    #[async_trait]
+    impl Labeler for Fixed {
+        fn name(&self) -> &'static str {
+            "fixed"
+        }
+
+        async fn label(&self, _: &Evidence) -> Result<Label> {
+            Ok(Label { intent: Some("b".into()), model: Some("m".into()), ..Label::default() })
+        }
+
+        fn preview(&self, _: &Evidence) -> Result<Option<serde_json::Value>> {
+            Ok(Some(serde_json::json!({})))
+        }
+    }
+
+    #[tokio::test]
+    async fn the_vote_answers_from_its_threshold_on_and_the_other_labeler_below_it() {
+        let cascade = CascadeLabeler::new(Arc::new(Fixed), 0.75);
+        for (share, intent, sends) in [(0.75, "a", false), (0.74, "b", true)] {
+            let evidence = Evidence {
+                ticket: Ticket::new("x"),
+                candidates: vec![],
+                examples: vec![],
+                votes: vec![Vote { intent: "a".into(), share, neighbours: share, probe: None }],
+                shortlist: vec![],
+                is_fixed: false,
+                step: None,
+                taxonomy: Arc::new(Taxonomy::from_labels(["a".into(), "b".into()])),
+            };
+            let label = cascade.label(&evidence).await.unwrap();
+            assert_eq!(label.intent.as_deref(), Some(intent));
+            assert_eq!(label.model.is_some(), sends);
+            assert_eq!(cascade.preview(&evidence).unwrap().is_some(), sends);
+            assert!(label.notes[0].starts_with("cascade: "), "{:?}", label.notes);
+        }
+    }
+}
