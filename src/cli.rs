@@ -11,6 +11,7 @@ use tracing_subscriber::fmt::format::FmtSpan;
 use crate::input::{Format, InputOptions};
 
 mod batch;
+mod calibrate;
 mod classify;
 mod claude;
 mod estimate;
@@ -47,6 +48,8 @@ enum Command {
     Classify(classify::ClassifyArgs),
     /// Measure on labelled tickets: no examples, static ones, retrieved ones
     Eval(eval::EvalArgs),
+    /// Learn from labelled tickets how sure answers are, and route only where they are right often enough
+    Calibrate(calibrate::CalibrateArgs),
     /// Check the intents, rename them, merge them
     Taxonomy(taxonomy::TaxonomyArgs),
 }
@@ -139,6 +142,7 @@ pub async fn run() -> ExitCode {
         Command::Index(args) => index::run(args, &cli.common).await,
         Command::Classify(args) => classify::run(args, &cli.common).await,
         Command::Eval(args) => eval::run(args, &cli.common).await,
+        Command::Calibrate(args) => calibrate::run(args, &cli.common).await,
         Command::Taxonomy(args) => taxonomy::run(args, &cli.common).await,
     };
     match outcome {

@@ -25,7 +25,7 @@ pub use attributes::AttributeScore;
 pub use score::{ArmReport, Comparison, Percentiles};
 
 /// How many tickets are embedded together.
-const EMBED_CHUNK: usize = 64;
+pub(crate) const EMBED_CHUNK: usize = 64;
 /// How many static examples are drawn when none are given.
 pub const DRAWN_EXAMPLES: usize = 9;
 
@@ -148,11 +148,14 @@ pub async fn evaluate(
                 Examples::Static(retriever.embed_examples(fixed).await?)
             }
         };
-        judges.push(
-            Judge::new(Arc::clone(&labeler), examples, options.k, options.min_confidence)
-                .with_selection(options.selection)
-                .with_strategy(options.strategy),
-        );
+        let judge = Judge::new(Arc::clone(&labeler), examples, options.k, options.min_confidence)
+            .with_selection(options.selection)
+            .with_strategy(options.strategy);
+        // Without the probe that it was made with a calibration does not hold.
+        let does_hold = retriever.has_probe() != without_probe;
+        let (judge, note) = if does_hold { judge.calibrated(retriever).await? } else { (judge, None) };
+        notes.extend(note);
+        judges.push(judge);
     }
 
     let total = tickets.len() * judges.len();
@@ -222,13 +225,14 @@ async fn answer_all(
 }
 
 /// Who is in the store, by ticket id and by text.
-struct StoredIdentities {
+pub(crate) struct StoredIdentities {
     by_id: HashMap<String, Vec<Uuid>>,
     by_text: HashMap<String, Vec<Uuid>>,
 }
 
 impl StoredIdentities {
-    async fn read(retriever: &Retriever) -> Result<Self> {
+    /// Reads them all.
+    pub(crate) async fn read(retriever: &Retriever) -> Result<Self> {
         let mut identities = Self { by_id: HashMap::new(), by_text: HashMap::new() };
         let mut start = None;
         loop {
@@ -246,7 +250,7 @@ impl StoredIdentities {
     }
 
     /// The keys under which a ticket itself is in the store.
-    fn of(&self, labelled: &LabelledTicket) -> Vec<Uuid> {
+    pub(crate) fn of(&self, labelled: &LabelledTicket) -> Vec<Uuid> {
         let mut ticket = labelled.ticket.clone();
         ticket.shorten();
         let mut keys: Vec<Uuid> = [self.by_id.get(&ticket.id), self.by_text.get(&text_hash(&ticket.text))]

@@ -3,6 +3,7 @@
 //! Where a new test goes: what the program does by command in `index`, `classify`, `eval`, and in
 //! `attributes` and `shortlist` what these ask beside the intent and which intents they offer;
 //! Where a new test goes: what the program does by command in `index`, `classify`, `eval`, `taxonomy`;
+//! `calibrate` also holds what it changes in `classify` and `eval`;
 //! messages about bad input and a bad set-up in `bad_input`; the API's
 //! behaviour in `claude_*`, against the double in `raw_double` where it must misbehave; killed runs in `kill`; rendered
 //! prompts and request bodies in `prompts`; the library in `library`; `examples_db` itself
@@ -21,6 +22,8 @@
 mod attributes;
 #[path = "suite/bad_input.rs"]
 mod bad_input;
+#[path = "suite/calibrate.rs"]
+mod calibrate;
 #[path = "suite/classify.rs"]
 mod classify;
 #[path = "suite/claude_batch.rs"]

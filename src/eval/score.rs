@@ -6,6 +6,7 @@ use super::Usage;
 use super::attributes::{self, AttributeScore};
 use super::metrics::{self, CaseScore, IntentScore, Scored};
 use super::stats::{self, real};
+use crate::calibrate::{Bin, expected_calibration_error, reliability};
 use crate::classifier::Classification;
 use crate::decide::Decision;
 use crate::taxonomy::Taxonomy;
@@ -35,6 +36,12 @@ pub struct ArmReport {
     pub routed: usize,
     /// Share of the routed ones that are right; `None` when nothing was routed.
     pub routed_accuracy: Option<f64>,
+    /// Whether the confidences are calibrated probabilities.
+    pub calibrated: bool,
+    /// How far the confidences are from the accuracy: expected calibration error, ten bins.
+    pub calibration_error: f64,
+    /// Confidence against accuracy, by bins.
+    pub reliability: Vec<Bin>,
     /// Tickets that failed.
     pub errors: usize,
     /// Tokens in total.
@@ -111,16 +118,19 @@ pub(super) fn arm(
     {
         return Err(Error::new(first.kind(), format!("no ticket could be classified: {first}")));
     }
+    let calibrated = answers.iter().flatten().any(|answer| answer.calibrated);
+    let mut confidences = Vec::new();
     let attributes = attributes::scores(taxonomy, tickets, &answers);
     let (mut scored, mut latencies, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
     let (mut routed, mut routed_right, mut reviews, mut errors, mut usage, mut cost_usd, mut model) =
         (0, 0, 0, 0, Usage::default(), Some(0.0), None);
     for ((labelled, gold), answer) in tickets.iter().zip(gold).zip(answers) {
         let case = labelled.ticket.attributes.get("case").map(String::as_str);
-        let mut is_routed = false;
+        let (mut is_routed, mut confidence) = (false, None);
         let (intent, error) = match answer {
             Ok(answer) => {
                 is_routed = answer.decision == Decision::Route;
+                confidence = answer.intent.is_some().then_some(answer.confidence);
                 reviews += usize::from(!is_routed);
                 usage += answer.usage;
                 cost_usd = cost_usd.zip(answer.cost_usd).map(|(sum, cost)| sum + cost);
@@ -134,6 +144,7 @@ pub(super) fn arm(
             }
         };
         let score = Scored::new(gold, intent.as_deref(), taxonomy.is_fallback(gold), case);
+        confidences.extend(confidence.map(|confidence| (confidence, score.correct)));
         routed += usize::from(is_routed);
         routed_right += usize::from(is_routed && score.correct);
         if !score.correct {
@@ -144,6 +155,7 @@ pub(super) fn arm(
     latencies.sort_by(f64::total_cmp);
     let (n, right) = (scored.len(), metrics::correct(&scored));
     let intents = metrics::by_intent(&scored);
+    let reliability = reliability(&confidences);
     Ok(ArmReport {
         name: name.to_owned(),
         labeler: labeler.to_owned(),
@@ -155,6 +167,9 @@ pub(super) fn arm(
         reviews,
         routed,
         routed_accuracy: (routed > 0).then(|| real(routed_right) / real(routed)),
+        calibrated,
+        calibration_error: expected_calibration_error(&reliability),
+        reliability,
         errors,
         usage,
         cost_usd,
