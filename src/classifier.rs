@@ -58,8 +58,13 @@ pub struct Classification {
     pub reason: String,
     /// Why it is this intent.
     pub reasoning: Option<String>,
-    /// Share of the similar examples' vote for the intent, 0 to 1; not calibrated.
+    /// Calibrated, the probability that the intent is right; otherwise the share of the similar
+    /// examples' vote that it has. 0 to 1.
     pub confidence: f32,
+    /// Whether the store was calibrated for this labeler, so that the confidence is a probability.
+    pub calibrated: bool,
+    /// What answers are ranked by: what neighbours and probe say for the intent, 0 to 1.
+    pub score: f32,
     /// The examples that were shown, best first.
     pub neighbours: Vec<Neighbour>,
     /// The intents that retrieval puts forward, best first.
@@ -173,6 +178,7 @@ pub struct Classifier {
     retriever: Arc<Retriever>,
     judge: Arc<Judge>,
     concurrency: usize,
+    note: Option<String>,
 }
 
 /// Collects what a [`Classifier`] is made of.
@@ -189,6 +195,7 @@ pub struct ClassifierBuilder {
     selection: Selection,
     strategy: Strategy,
     without_probe: bool,
+    without_unknown: bool,
     concurrency: Option<usize>,
 }
 
@@ -235,7 +242,8 @@ impl ClassifierBuilder {
         self
     }
 
-    /// Below this confidence a ticket goes to review; the labeler's own default unless set.
+    /// Below this confidence a ticket goes to review; unless set it is what the store was calibrated
+    /// to, or the labeler's own default.
     #[must_use]
     pub fn min_confidence(mut self, share: f32) -> Self {
         self.min_confidence = Some(share);
@@ -270,6 +278,13 @@ impl ClassifierBuilder {
         self
     }
 
+    /// Does not send a ticket to review because nothing like it was seen.
+    #[must_use]
+    pub fn without_unknown(mut self) -> Self {
+        self.without_unknown = true;
+        self
+    }
+
     /// How many tickets of a stream are under way at once; 8 unless set.
     #[must_use]
     pub fn concurrency(mut self, tickets: usize) -> Self {
@@ -288,6 +303,9 @@ impl ClassifierBuilder {
         if self.without_probe {
             retriever = retriever.without_probe();
         }
+        if self.without_unknown {
+            retriever = retriever.without_unknown();
+        }
         let examples = match (self.no_examples, self.fixed) {
             (true, _) => Examples::None,
             (false, None) => Examples::Retrieved,
@@ -296,10 +314,12 @@ impl ClassifierBuilder {
         let judge = Judge::new(labeler, examples, self.k.unwrap_or(DEFAULT_K), self.min_confidence)
             .with_selection(self.selection)
             .with_strategy(self.strategy);
+        let (judge, note) = judge.calibrated(&retriever).await?;
         Ok(Classifier {
             retriever: Arc::new(retriever),
             judge: Arc::new(judge),
             concurrency: self.concurrency.unwrap_or(DEFAULT_CONCURRENCY).max(1),
+            note,
         })
     }
 }
@@ -315,6 +335,13 @@ impl Classifier {
     /// for stays.
     pub fn set_labeler(&mut self, labeler: Arc<dyn Labeler>) {
         self.judge = Arc::new(self.judge.with_labeler(labeler));
+    }
+
+    /// What the user should know of the store's calibration: that it does not fit and is not used, or
+    /// that many examples have changed since.
+    #[must_use]
+    pub fn note(&self) -> Option<&str> {
+        self.note.as_deref()
     }
 
     /// The intents that answers are chosen from.

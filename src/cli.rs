@@ -12,6 +12,7 @@ use crate::input::{Format, InputOptions};
 
 mod arms;
 mod batch;
+mod calibrate;
 mod classify;
 mod claude;
 mod estimate;
@@ -48,6 +49,8 @@ enum Command {
     Classify(classify::ClassifyArgs),
     /// Measure on labelled tickets: several ways to label them side by side
     Eval(eval::EvalArgs),
+    /// Learn from labelled tickets how sure answers are, and route only where they are right often enough
+    Calibrate(calibrate::CalibrateArgs),
     /// Check the intents, rename them, merge them
     Taxonomy(taxonomy::TaxonomyArgs),
 }
@@ -140,6 +143,7 @@ pub async fn run() -> ExitCode {
         Command::Index(args) => index::run(args, &cli.common).await,
         Command::Classify(args) => classify::run(args, &cli.common).await,
         Command::Eval(args) => eval::run(args, &cli.common).await,
+        Command::Calibrate(args) => calibrate::run(args, &cli.common).await,
         Command::Taxonomy(args) => taxonomy::run(args, &cli.common).await,
     };
     match outcome {

@@ -30,7 +30,9 @@ pub use score::{ArmReport, Percentiles};
 pub use split::{Part, Split};
 pub use temporary::TemporaryStores;
 
+pub(crate) use run::EMBED_CHUNK;
 use run::{Answered, answer};
+pub(crate) use stored::StoredIdentities;
 
 /// What an evaluation is asked to do.
 #[derive(Clone)]

@@ -5,10 +5,11 @@ use std::collections::HashMap;
 use serde::Serialize;
 use uuid::Uuid;
 
+use crate::calibrate::Stored;
 use crate::embed::{Bm25, Bm25Settings, Embedder, embed_checked};
 use crate::input::{InputOptions, Row};
 use crate::probe::{self, TrainedProbe};
-use crate::store::{Example, ExampleStore, MANIFEST_BLOB, Manifest, Point, TAXONOMY_BLOB};
+use crate::store::{CALIBRATION_BLOB, Example, ExampleStore, MANIFEST_BLOB, Manifest, Point, TAXONOMY_BLOB};
 use crate::taxonomy::{Renamed, Taxonomy};
 use crate::{Error, Result};
 
@@ -145,9 +146,13 @@ pub async fn index(
             manifest.examples = store.count().await?;
             store.put_blob(MANIFEST_BLOB, manifest.to_json()?).await?;
         }
-        _ => {
+        manifest => {
+            let changed = manifest.map_or(0, |manifest| manifest.changed_in_place);
+            let calibration = store.blob(CALIBRATION_BLOB).await?;
+            let calibration = calibration.and_then(|bytes| Stored::carried(&bytes, changed, plan.changes()));
             let taxonomy = new_taxonomy.or(stored_taxonomy);
-            rebuild(store, embedder, plan, &existing, taxonomy, progress).await?;
+            let blobs = [(TAXONOMY_BLOB, taxonomy), (CALIBRATION_BLOB, calibration)];
+            rebuild(store, embedder, plan, &existing, blobs, progress).await?;
         }
     }
     report.probe = probe::refresh(store, embedder, taxonomy.as_ref(), changed_in_place).await?;
@@ -189,7 +194,7 @@ async fn rebuild(
     embedder: &dyn Embedder,
     mut plan: Plan,
     existing: &HashMap<Uuid, Example>,
-    taxonomy: Option<Vec<u8>>,
+    blobs: [(&str, Option<Vec<u8>>); 2],
     progress: Progress<'_>,
 ) -> Result<()> {
     let staying = existing.values().filter(|example| !plan.replaces(&example.key));
@@ -234,8 +239,10 @@ async fn rebuild(
     let mut manifest = Manifest::of(embedder, settings).await?;
     manifest.examples = written;
     next.put_blob(MANIFEST_BLOB, manifest.to_json()?).await?;
-    if let Some(taxonomy) = taxonomy {
-        next.put_blob(TAXONOMY_BLOB, taxonomy).await?;
+    for (name, content) in blobs {
+        if let Some(content) = content {
+            next.put_blob(name, content).await?;
+        }
     }
     next.commit().await
 }

@@ -7,6 +7,7 @@ use serde::Serialize;
 
 use crate::Result;
 use crate::retrieve::Evidence;
+use crate::taxonomy::Taxonomy;
 
 mod cascade;
 mod claude;
@@ -69,6 +70,15 @@ impl std::ops::AddAssign for Usage {
     }
 }
 
+/// What a labeler's answers depend on beside the evidence: a calibration holds only while both stay.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Identity {
+    /// The model.
+    pub model: Option<String>,
+    /// Fingerprint of the prompts and the intents in them.
+    pub prompt: Option<String>,
+}
+
 /// Names the intent of a ticket from the evidence.
 ///
 /// A labeler that cannot tell answers with no intent and a doubt; an error means that the
@@ -81,6 +91,11 @@ pub trait Labeler: Send + Sync {
     /// The confidence below which a ticket goes to review, unless the user sets one.
     fn default_min_confidence(&self) -> f32 {
         0.0
+    }
+
+    /// What its answers depend on beside the evidence; nothing unless said.
+    fn identity(&self, _taxonomy: &Taxonomy) -> Result<Identity> {
+        Ok(Identity::default())
     }
 
     /// The label for this evidence.

@@ -12,17 +12,20 @@
 //! - [`embed`], [`store`], [`label`]: the seams ([`Embedder`], [`ExampleStore`],
 //!   [`Labeler`]), each with its adapters below it. Implement one to bring your own.
 //! - [`claude`]: the client of the Messages API.
-//! - [`retrieve`], [`rank`], [`select`], [`prompt`], [`parse`], [`decide`]: pure stages;
+//! - [`retrieve`], [`rank`], [`select`], [`prompt`], [`parse`], [`confidence`], [`unknown`],
+//!   [`decide`]: pure stages;
 //!   [`probe`]: the second opinion that [`rank`] weighs in.
 //! - [`classifier`]: the one place where the stages meet.
-//! - [`input`], [`index`], [`relabel`], [`eval`], [`report`]: what is built on it.
+//! - [`input`], [`index`], [`relabel`], [`eval`], [`calibrate`], [`report`]: what is built on it.
 //!
 //! Start at [`Classifier::builder`].
 
+pub mod calibrate;
 pub mod classifier;
 pub mod claude;
 #[doc(hidden)]
 pub mod cli;
+pub mod confidence;
 pub mod config;
 pub mod decide;
 pub mod embed;
@@ -42,6 +45,7 @@ pub mod select;
 pub mod store;
 pub mod taxonomy;
 pub mod ticket;
+pub mod unknown;
 
 pub use classifier::{Classification, Classifier, ClassifierBuilder};
 pub use decide::Decision;

@@ -32,6 +32,9 @@ struct Header {
     useful: bool,
     /// How many examples there were when it was trained.
     examples: usize,
+    /// Below this familiarity a ticket is unlike everything seen.
+    #[serde(default)]
+    familiarity_floor: f32,
     /// What the manifest said then of changes in place.
     changed_in_place: usize,
     /// Of the settings that it was trained with.
@@ -45,7 +48,7 @@ impl Header {
 }
 
 /// Of the training procedure; another one means training again.
-const VERSION: u32 = 1;
+const VERSION: u32 = 2;
 
 impl Probe {
     /// Reads the stored form and puts its classes under the names of the taxonomy.
@@ -74,6 +77,12 @@ impl Probe {
     #[must_use]
     pub fn is_useful(&self) -> bool {
         self.header.useful
+    }
+
+    /// Below this [`familiarity`](crate::unknown::familiarity) a ticket is unlike everything seen.
+    #[must_use]
+    pub fn familiarity_floor(&self) -> f32 {
+        self.header.familiarity_floor
     }
 
     /// The probability of each intent that it knows; they add up to at most 1.

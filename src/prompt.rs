@@ -112,6 +112,12 @@ impl Prompts {
         self.render("repair.jinja", context! { answered, names, structured => form == AnswerForm::Structured })
     }
 
+    /// The sources of all templates: other ones ask something else.
+    pub(crate) fn sources(&self) -> String {
+        let templates = TEMPLATES.iter().filter_map(|(name, _)| self.environment.get_template(name).ok());
+        templates.map(|template| template.source().to_owned()).collect()
+    }
+
     fn render(&self, name: &str, values: Value) -> Result<String> {
         self.environment
             .get_template(name)

@@ -1,11 +1,13 @@
 //! Results as text for people. Pure: each function returns the text. (The JSON forms are the
 //! serialized reports themselves.)
 
+mod calibrate;
 mod classification;
 mod eval;
 mod index;
 mod taxonomy;
 
+pub use calibrate::calibration_summary;
 pub use classification::{explain, line};
 pub use eval::eval_table;
 pub use index::index_summary;

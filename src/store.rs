@@ -21,6 +21,8 @@ pub use manifest::{FORMAT_VERSION, Manifest};
 
 /// Name of the blob that holds the [`Manifest`].
 pub const MANIFEST_BLOB: &str = "manifest.json";
+/// Name of the blob that holds the calibrations.
+pub const CALIBRATION_BLOB: &str = "calibration.json";
 /// Name of the blob that holds the linear probe.
 pub const PROBE_BLOB: &str = "probe.bin";
 /// Name of the blob that holds the taxonomy.

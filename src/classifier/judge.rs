@@ -8,8 +8,10 @@ use tracing::Instrument as _;
 use super::hierarchy::{Descent, Strategy, relabelled};
 use super::{Classification, Considered, Gathered, Latency, Neighbour, Retriever, milliseconds};
 use crate::Result;
-use crate::decide::decide;
-use crate::label::Labeler;
+use crate::calibrate::{Setup, Stored};
+use crate::confidence::{self, Calibration};
+use crate::decide::{Decided, Decision, decide, decide_calibrated};
+use crate::label::{Label, Labeler};
 use crate::rank::Vote;
 use crate::retrieve::{Candidate, Evidence, rank_fixed};
 use crate::select::{Chosen, Selection, select};
@@ -34,7 +36,9 @@ pub struct Judge {
     k: usize,
     selection: Selection,
     strategy: Strategy,
-    min_confidence: f32,
+    /// What the user asks for; the labeler's own default otherwise.
+    min_confidence: Option<f32>,
+    calibration: Option<Calibration>,
 }
 
 /// What of the gathered evidence a labeler chooses from: all of it, or one level.
@@ -50,8 +54,8 @@ impl Judge {
     /// A judge; `min_confidence` is the labeler's own default unless given.
     #[must_use]
     pub fn new(labeler: Arc<dyn Labeler>, examples: Examples, k: usize, min_confidence: Option<f32>) -> Self {
-        let min_confidence = min_confidence.unwrap_or_else(|| labeler.default_min_confidence());
-        Self { labeler, examples, k, selection: Selection::default(), strategy: Strategy::default(), min_confidence }
+        let (selection, strategy) = (Selection::default(), Strategy::default());
+        Self { labeler, examples, k, selection, strategy, min_confidence, calibration: None }
     }
 
     /// Chooses the retrieved examples another way.
@@ -68,12 +72,45 @@ impl Judge {
         self
     }
 
+    /// Decides by this calibration.
+    #[must_use]
+    pub fn with_calibration(mut self, calibration: Calibration) -> Self {
+        self.calibration = Some(calibration);
+        self
+    }
+
+    /// Decides by the store's calibration for the labeler, if there is one and it fits; the note
+    /// says why it does not, or what to know of it. Only answers from retrieved examples are ever
+    /// calibrated.
+    pub async fn calibrated(self, retriever: &Retriever) -> Result<(Self, Option<String>)> {
+        if !matches!(self.examples, Examples::Retrieved) {
+            return Ok((self, None));
+        }
+        let setup = self.setup(retriever)?;
+        let (calibration, note) = Stored::fitting(retriever.store(), self.labeler.name(), &setup).await?;
+        Ok((Self { calibration, ..self }, note))
+    }
+
+    /// What a calibration of its answers holds for.
+    pub fn setup(&self, retriever: &Retriever) -> Result<Setup> {
+        let identity = self.labeler.identity(retriever.taxonomy())?;
+        let shown = identity.prompt.is_some().then(|| format!("{} {:?}", self.k, self.selection).to_lowercase());
+        let strategy = format!("{:?}", self.strategy).to_lowercase();
+        Ok(Setup { model: identity.model, prompt: identity.prompt, examples: shown, strategy, ..retriever.setup() })
+    }
+
+    /// The labeler's name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        self.labeler.name()
+    }
+
     pub(super) fn labeler(&self) -> &dyn Labeler {
         self.labeler.as_ref()
     }
 
     pub(super) fn min_confidence(&self) -> f32 {
-        self.min_confidence
+        self.min_confidence.unwrap_or_else(|| self.labeler.default_min_confidence())
     }
 
     pub(super) fn with_labeler(&self, labeler: Arc<dyn Labeler>) -> Self {
@@ -112,6 +149,8 @@ impl Judge {
         };
         let (embed, retrieve, labelled) =
             (milliseconds(gathered.times.0), milliseconds(gathered.times.1), milliseconds(begun.elapsed()));
+        let score = confidence::score(&label, &gathered.votes, steps.len().max(1));
+        let decided = self.settle(decided, &label, score, gathered);
         let (taxonomy, intent) = (&gathered.taxonomy, label.intent.as_deref());
         Ok(Classification {
             id: gathered.ticket.id.clone(),
@@ -124,6 +163,8 @@ impl Judge {
             reason: decided.reason,
             reasoning: label.reasoning,
             confidence: decided.confidence,
+            calibrated: self.calibration.is_some(),
+            score,
             neighbours: neighbours(&evidence.examples),
             // What retrieval puts forward is reported for every labeler.
             shortlist: gathered.shortlist.clone(),
@@ -140,11 +181,29 @@ impl Judge {
         })
     }
 
+    /// The last word on a decision: the calibration's where there is one (what the way down a
+    /// hierarchy was unsure of stays a review), and a review where nothing like the ticket was seen.
+    fn settle(&self, decided: Decided, label: &Label, score: f32, gathered: &Gathered) -> Decided {
+        let mut decided = match &self.calibration {
+            Some(calibration) if self.strategy == Strategy::Hierarchical && decided.decision == Decision::Review => {
+                Decided { confidence: calibration.probability(score), ..decided }
+            }
+            Some(calibration) => decide_calibrated(label, &gathered.taxonomy, score, calibration, self.min_confidence),
+            None => decided,
+        };
+        let may_be_unknown = label.doubt.is_none() && matches!(self.examples, Examples::Retrieved);
+        let floor = gathered.floor.filter(|_| may_be_unknown);
+        if let Some(reason) = floor.and_then(|floor| floor.check(label, &gathered.votes, &gathered.candidates)) {
+            (decided.decision, decided.reason) = (Decision::Review, reason);
+        }
+        decided
+    }
+
     /// One choice among all intents.
     async fn choose(&self, gathered: &Gathered) -> Result<Descent> {
         let evidence = self.evidence(gathered, View::whole(gathered));
         let label = self.labeler.label(&evidence).await?;
-        let decided = decide(&label, &evidence, self.min_confidence);
+        let decided = decide(&label, &evidence, self.min_confidence());
         let category = label.intent.as_deref().and_then(|intent| gathered.taxonomy.category_of(intent)).map(Into::into);
         Ok(Descent { label, decided, category, evidence, steps: Vec::new() })
     }

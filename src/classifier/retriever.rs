@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use crate::calibrate::Setup;
 use crate::embed::{Bm25, Embedder, embed_checked};
 use crate::probe::Probe;
 use crate::rank::{self, Vote};
@@ -14,6 +15,7 @@ use crate::store::{
 };
 use crate::taxonomy::{Levels, Taxonomy};
 use crate::ticket::{LabelledTicket, Ticket, text_hash};
+use crate::unknown::Floor;
 use crate::{Error, Result};
 
 /// A store and the embedder it was built with.
@@ -24,6 +26,7 @@ pub struct Retriever {
     taxonomy: Arc<Taxonomy>,
     levels: OnceLock<Levels>,
     probe: Option<Probe>,
+    without_unknown: bool,
     filter: Filter,
     turn: tokio::sync::Mutex<()>,
 }
@@ -59,6 +62,8 @@ pub struct Gathered {
     pub shortlist: Vec<String>,
     /// The desk's intents.
     pub taxonomy: Arc<Taxonomy>,
+    /// Below what it counts as unlike everything seen, if that is asked for.
+    pub floor: Option<Floor>,
     /// How it was searched for.
     pub(super) scope: Scope,
     /// What the user should know.
@@ -91,6 +96,7 @@ impl Retriever {
             taxonomy: Arc::new(taxonomy),
             levels: OnceLock::new(),
             probe: probe.filter(Probe::is_useful),
+            without_unknown: false,
             filter: Filter::default(),
             turn: tokio::sync::Mutex::new(()),
         })
@@ -108,6 +114,20 @@ impl Retriever {
     pub fn without_probe(mut self) -> Self {
         self.probe = None;
         self
+    }
+
+    /// Does not ask whether a ticket is unlike everything seen.
+    #[must_use]
+    pub fn without_unknown(mut self) -> Self {
+        self.without_unknown = true;
+        self
+    }
+
+    /// What of a calibration's set-up lies here.
+    pub(super) fn setup(&self) -> Setup {
+        let filter = if self.filter == Filter::default() { String::new() } else { format!("{:?}", self.filter.must) };
+        let embedder = self.embedder.name().to_owned();
+        Setup { embedder, probe: self.has_probe(), filter, unknown: !self.without_unknown, ..Setup::default() }
     }
 
     /// Whether the store's probe, which has seen every example, has a say.
@@ -186,7 +206,9 @@ impl Retriever {
         let shortlist = rank::shortlist(&votes, &self.taxonomy);
         let taxonomy = Arc::clone(&self.taxonomy);
         let times = (time, begun.elapsed());
-        Ok(Gathered { ticket, vector, candidates, votes, shortlist, taxonomy, scope, notes, times })
+        let probe = self.probe.as_ref().filter(|_| !scope.without_probe);
+        let floor = (!self.without_unknown).then(|| Floor { familiarity: probe.map(Probe::familiarity_floor) });
+        Ok(Gathered { ticket, vector, candidates, votes, shortlist, taxonomy, floor, scope, notes, times })
     }
 
     /// What candidates, and the probe unless it is left out, say of a ticket.

@@ -87,6 +87,9 @@ pub(super) async fn run(args: &ClassifyArgs, common: &CommonArgs) -> anyhow::Res
     let labelling = args.labeler.resolve(&settings.config, sends, args.output.as_deref())?;
     let tickets = tickets(args)?;
     let mut classifier = build(args, &settings, &labelling).await?;
+    if let Some(note) = classifier.note() {
+        say(&format!("note: {note}"));
+    }
     let good: Vec<Ticket> = tickets.iter().filter_map(|row| row.ticket.as_ref().ok().cloned()).collect();
 
     if args.estimate {
@@ -140,6 +143,9 @@ async fn build(args: &ClassifyArgs, settings: &Settings, labelling: &Labelling) 
         .concurrency(labelling.concurrency);
     if labelling.evidence.no_probe {
         builder = builder.without_probe();
+    }
+    if labelling.evidence.without_unknown {
+        builder = builder.without_unknown();
     }
     if let Some(share) = labelling.min_confidence {
         builder = builder.min_confidence(share);

@@ -26,6 +26,15 @@ pub(super) struct EvidenceArgs {
     /// Leave the store's linear probe out: the neighbours alone vote
     #[arg(long)]
     no_probe: bool,
+    /// What becomes of a ticket that resembles nothing in the store: review, or off to not ask
+    #[arg(long, value_enum, default_value = "review")]
+    unknown: UnknownArg,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum UnknownArg {
+    Review,
+    Off,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -67,6 +76,7 @@ pub(super) struct EvidenceSettings {
     pub(super) strategy: Strategy,
     pub(super) filter: Filter,
     pub(super) no_probe: bool,
+    pub(super) without_unknown: bool,
 }
 
 impl EvidenceArgs {
@@ -76,6 +86,7 @@ impl EvidenceArgs {
             strategy: self.strategy.into(),
             filter: Filter::parse(&self.filter)?,
             no_probe: self.no_probe,
+            without_unknown: self.unknown == UnknownArg::Off,
         })
     }
 }
@@ -83,7 +94,10 @@ impl EvidenceArgs {
 impl EvidenceSettings {
     /// A retriever that leaves out what is to be left out.
     pub(super) fn apply(&self, retriever: Retriever) -> Retriever {
-        let retriever = retriever.with_filter(self.filter.clone());
+        let mut retriever = retriever.with_filter(self.filter.clone());
+        if self.without_unknown {
+            retriever = retriever.without_unknown();
+        }
         if self.no_probe { retriever.without_probe() } else { retriever }
     }
 }

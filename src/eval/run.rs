@@ -14,7 +14,7 @@ use crate::ticket::LabelledTicket;
 use crate::{Error, Result};
 
 /// How many tickets are embedded together.
-const EMBED_CHUNK: usize = 64;
+pub(crate) const EMBED_CHUNK: usize = 64;
 
 /// What came of some tickets; vectors run along the tickets.
 pub(super) struct Answered {
@@ -111,9 +111,22 @@ pub(super) async fn answer(
         seed: options.seed,
     };
     let mut arms = Vec::with_capacity(options.arms.len());
+    // Without the probe that it was made with a calibration does not hold.
+    let does_hold = retriever.has_probe() != without_probe;
     for arm in &options.arms {
-        arms.push(arm.judges(&fixed.of(arm, &mut notes).await?));
+        let mut judges = arm.judges(&fixed.of(arm, &mut notes).await?);
+        if does_hold {
+            let mut calibrated = Vec::with_capacity(judges.len());
+            for judge in judges {
+                let (judge, note) = judge.calibrated(retriever).await?;
+                notes.extend(note);
+                calibrated.push(judge);
+            }
+            judges = calibrated;
+        }
+        arms.push(judges);
     }
+    notes.dedup();
 
     let total = tickets.len() * arms.len();
     let (mut done, arms) = (0, &arms);

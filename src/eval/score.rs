@@ -8,6 +8,7 @@ use super::bootstrap;
 use super::metrics::{self, CaseScore, IntentScore, Scored};
 use super::run::ArmAnswers;
 use super::stats::{self, real};
+use crate::calibrate::{Bin, expected_calibration_error, reliability};
 use crate::classifier::Classification;
 use crate::decide::Decision;
 use crate::taxonomy::Taxonomy;
@@ -48,6 +49,12 @@ pub struct ArmReport {
     pub routed: usize,
     /// Share of the routed ones that are right; `None` when nothing was routed.
     pub routed_accuracy: Option<f64>,
+    /// Whether the confidences are calibrated probabilities.
+    pub calibrated: bool,
+    /// How far the confidences are from the accuracy: expected calibration error, ten bins.
+    pub calibration_error: f64,
+    /// Confidence against accuracy, by bins.
+    pub reliability: Vec<Bin>,
     /// Tickets that failed.
     pub errors: usize,
     /// Tokens in total.
@@ -118,16 +125,19 @@ pub(super) fn arm(name: &str, labeler: &str, tested: Tested<'_>, of_arm: ArmAnsw
     let escalated = (labeler == "cascade").then(|| answers.iter().filter(|answer| is_escalated(answer)).count());
     let costs: Option<Vec<f64>> =
         answers.iter().map(|answer| answer.as_ref().map_or(Some(0.0), |answer| answer.cost_usd)).collect();
+    let calibrated = answers.iter().flatten().any(|answer| answer.calibrated);
+    let mut confidences = Vec::new();
     let attributes = attributes::scores(taxonomy, tickets, &answers);
     let (mut scored, mut latencies, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
     let (mut routed, mut routed_right, mut reviews, mut errors, mut usage, mut cost_usd, mut model) =
         (0, 0, 0, 0, Usage::default(), Some(0.0), None);
     for ((labelled, gold), answer) in tickets.iter().zip(gold).zip(answers) {
         let case = labelled.ticket.attributes.get("case").map(String::as_str);
-        let mut is_routed = false;
+        let (mut is_routed, mut confidence) = (false, None);
         let (intent, error) = match answer {
             Ok(answer) => {
                 is_routed = answer.decision == Decision::Route;
+                confidence = answer.intent.is_some().then_some(answer.confidence);
                 reviews += usize::from(!is_routed);
                 usage += answer.usage;
                 cost_usd = cost_usd.zip(answer.cost_usd).map(|(sum, cost)| sum + cost);
@@ -141,6 +151,7 @@ pub(super) fn arm(name: &str, labeler: &str, tested: Tested<'_>, of_arm: ArmAnsw
             }
         };
         let score = Scored::new(gold, intent.as_deref(), taxonomy.is_fallback(gold), case);
+        confidences.extend(confidence.map(|confidence| (confidence, score.correct)));
         routed += usize::from(is_routed);
         routed_right += usize::from(is_routed && score.correct);
         if !score.correct {
@@ -153,6 +164,7 @@ pub(super) fn arm(name: &str, labeler: &str, tested: Tested<'_>, of_arm: ArmAnsw
     let intents = metrics::by_intent(&scored);
     let others = || scored.iter().zip(has_duplicate).filter(|(_, has_duplicate)| !**has_duplicate);
     let n_others = others().count();
+    let reliability = reliability(&confidences);
     Ok(ArmReport {
         name: name.to_owned(),
         labeler: labeler.to_owned(),
@@ -170,6 +182,9 @@ pub(super) fn arm(name: &str, labeler: &str, tested: Tested<'_>, of_arm: ArmAnsw
         reviews,
         routed,
         routed_accuracy: (routed > 0).then(|| real(routed_right) / real(routed)),
+        calibrated,
+        calibration_error: expected_calibration_error(&reliability),
+        reliability,
         errors,
         usage,
         cost_usd,

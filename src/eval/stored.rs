@@ -19,13 +19,13 @@ const MEASURED: usize = 64;
 const TRIED: usize = 200;
 
 /// Who is in the store, by ticket id and by text.
-pub(super) struct StoredIdentities {
+pub(crate) struct StoredIdentities {
     by_id: HashMap<String, Vec<Uuid>>,
     by_text: HashMap<String, Vec<Uuid>>,
 }
 
 impl StoredIdentities {
-    pub(super) async fn read(retriever: &Retriever) -> Result<Self> {
+    pub(crate) async fn read(retriever: &Retriever) -> Result<Self> {
         let mut identities = Self { by_id: HashMap::new(), by_text: HashMap::new() };
         let mut start = None;
         loop {
@@ -43,7 +43,7 @@ impl StoredIdentities {
     }
 
     /// The keys under which a ticket itself is in the store.
-    pub(super) fn of(&self, labelled: &LabelledTicket) -> Vec<Uuid> {
+    pub(crate) fn of(&self, labelled: &LabelledTicket) -> Vec<Uuid> {
         let mut ticket = labelled.ticket.clone();
         ticket.shorten();
         let mut keys: Vec<Uuid> = [self.by_id.get(&ticket.id), self.by_text.get(&text_hash(&ticket.text))]

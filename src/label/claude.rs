@@ -6,11 +6,12 @@ use std::sync::{Arc, RwLock};
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::{Label, Labeler};
+use super::{Identity, Label, Labeler};
 use crate::claude::{AnswerSource, Model, Request};
 use crate::prompt::Prompts;
 use crate::retrieve::Evidence;
 use crate::taxonomy::Taxonomy;
+use crate::ticket::text_hash;
 use crate::{Error, Result};
 
 mod answer;
@@ -79,6 +80,14 @@ impl ClaudeLabeler {
 impl Labeler for ClaudeLabeler {
     fn name(&self) -> &'static str {
         "claude"
+    }
+
+    fn identity(&self, taxonomy: &Taxonomy) -> Result<Identity> {
+        let rendered = self.prompts.system(taxonomy, self.form, None, None)?;
+        let asked = format!("{}\n{rendered}\n{:?} {:?}", self.prompts.sources(), self.form, self.intents);
+        let mut prompt = text_hash(&asked);
+        prompt.truncate(16);
+        Ok(Identity { model: Some(self.model.id.clone()), prompt: Some(prompt) })
     }
 
     fn preview(&self, evidence: &Evidence) -> Result<Option<Value>> {

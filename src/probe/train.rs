@@ -5,10 +5,11 @@ use std::time::Instant;
 
 use super::{Header, Probe, VERSION, fit};
 use crate::embed::{Embedder, cosine, embed_checked};
-use crate::eval::stats::real;
+use crate::eval::stats::{percentile, real};
 use crate::rank::{VOTERS, product, shares};
 use crate::store::{ExampleStore, PROBE_BLOB};
 use crate::taxonomy::{Intent, Taxonomy};
+use crate::unknown::familiarity;
 use crate::{Error, Result};
 
 /// With fewer examples, or fewer for each intent, the neighbours know as much.
@@ -21,6 +22,9 @@ const DESCRIPTION_WEIGHT: usize = 8;
 /// One example in this many is held out to see whether the probe helps, and at most so many.
 const HELD_OUT: usize = 5;
 const MAX_HELD_OUT: usize = 1_000;
+/// So many of the held-out examples are less familiar than the floor. They are harder than new
+/// tickets, which have all examples to resemble, so that of those far fewer are below it.
+const UNKNOWN_SHARE: f64 = 0.05;
 const PAGE: usize = 2_048;
 
 /// What training took and found.
@@ -178,6 +182,7 @@ pub fn train(
         classes: classes.into_iter().map(str::to_owned).collect(),
         dimension,
         useful: true,
+        familiarity_floor: f32::MIN,
         examples: examples.len(),
         changed_in_place: 0,
         version: VERSION,
@@ -197,7 +202,11 @@ pub fn train(
         // A few hundred trials cannot tell a point; nearly always it helps.
         useful: together * 100 >= alone * 99,
     };
-    let header = Header { useful: outcome.useful, ..part.header };
+    let mut familiar: Vec<f64> = trials.iter().map(|trial| f64::from(trial.familiarity())).collect();
+    familiar.sort_by(f64::total_cmp);
+    #[expect(clippy::cast_possible_truncation, reason = "it was one before")]
+    let familiarity_floor = percentile(&familiar, UNKNOWN_SHARE) as f32;
+    let header = Header { useful: outcome.useful, familiarity_floor, ..part.header };
     Ok(Some((Probe { header, weights: weights?, ..part }, outcome)))
 }
 
@@ -206,13 +215,22 @@ pub fn train(
 struct Trial {
     intents: Vec<(f32, f32)>,
     right: usize,
+    nearest: f32,
 }
 
 impl Trial {
     fn is_right(&self, standing: impl Fn((f32, f32)) -> f32) -> bool {
+        self.best(standing).is_some_and(|position| position == self.right)
+    }
+
+    fn best(&self, standing: impl Fn((f32, f32)) -> f32) -> Option<usize> {
         let standings = self.intents.iter().map(|&both| standing(both));
-        let best = standings.enumerate().max_by(|a, b| a.1.total_cmp(&b.1));
-        best.is_some_and(|(position, _)| position == self.right)
+        standings.enumerate().max_by(|a, b| a.1.total_cmp(&b.1)).map(|(position, _)| position)
+    }
+
+    fn familiarity(&self) -> f32 {
+        let best = self.best(|(share, p)| product(share, p)).map_or((0.0, 0.0), |position| self.intents[position]);
+        familiarity(f32::midpoint(best.0, best.1), self.nearest)
     }
 }
 
@@ -237,12 +255,14 @@ fn trials(
             nearest.select_nth_unstable_by(kept - 1, |a, b| b.1.total_cmp(&a.1));
             nearest.truncate(kept);
             nearest.sort_by(|a, b| b.1.total_cmp(&a.1));
+            let best_cosine = nearest.first().map_or(0.0, |(_, cosine)| *cosine);
             let votes = shares(nearest);
             let share_of =
                 |intent: &str| votes.iter().find(|(voted, _)| *voted == intent).map_or(0.0, |(_, share)| *share);
             let opinion = probe.probabilities(vector);
             let right = opinion.iter().position(|(known, _)| known == intent).unwrap_or(usize::MAX);
-            Trial { intents: opinion.iter().map(|(intent, p)| (share_of(intent), *p)).collect(), right }
+            let intents = opinion.iter().map(|(intent, p)| (share_of(intent), *p)).collect();
+            Trial { intents, right, nearest: best_cosine }
         })
         .collect()
 }

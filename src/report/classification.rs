@@ -86,10 +86,12 @@ pub fn explain(text: &str, answer: &Classification) -> String {
     if let Some(reasoning) = &answer.reasoning {
         row("reasoning", &excerpt(reasoning, 400));
     }
-    row(
-        "confidence",
-        &format!("{:.0} % (agreement with similar examples, not a probability)", answer.confidence * 100.0),
-    );
+    let meaning = if answer.calibrated {
+        "probability that the intent is right"
+    } else {
+        "agreement with similar examples, not a probability"
+    };
+    row("confidence", &format!("{:.0} % ({meaning})", answer.confidence * 100.0));
     for (position, step) in answer.steps.iter().enumerate() {
         let choice = step.choice.as_deref().unwrap_or("(none)");
         let within = step.parent.as_ref().map(|parent| format!(" within {parent}")).unwrap_or_default();

@@ -1,0 +1,180 @@
+//! `ticket-router calibrate`, what `classify` and `eval` make of it, and unknown topics.
+
+use std::fs;
+
+use serde_json::Value;
+
+use crate::double::{Double, tagged};
+use crate::fixture::{Bench, examples};
+
+/// Every second of the held-out tickets, as a file: the even ones or the odd ones.
+fn half(bench: &Bench, odd: bool) -> String {
+    let all = fs::read_to_string(examples("heldout.jsonl")).unwrap();
+    let lines = all.lines().enumerate().filter(|(place, _)| (place % 2 == 1) == odd);
+    let name = if odd { "odd.jsonl" } else { "even.jsonl" };
+    bench.write(name, lines.map(|(_, line)| format!("{line}\n")).collect::<String>());
+    name.to_owned()
+}
+
+fn retrieved(bench: &Bench, args: &[&str]) -> Value {
+    let eval = ["eval", "odd.jsonl", "--labeler", "vote", "--arms", "retrieved", "--json"];
+    bench.run(&[&eval[..], args].concat()).ok().json()["arms"][0].clone()
+}
+
+fn share(value: &Value, of: &Value) -> f64 {
+    value.as_f64().unwrap() / of.as_f64().unwrap()
+}
+
+#[test]
+fn what_is_calibrated_on_one_half_holds_on_the_other() {
+    let bench = Bench::with_store();
+    let (even, _) = (half(&bench, false), half(&bench, true));
+    let before = retrieved(&bench, &[]);
+    assert_eq!(before["calibrated"], false);
+    let calibrate = ["calibrate", &even, "--labeler", "vote", "--target-precision", "0.9"];
+    // Nothing is stored yet.
+    let dry = bench.run(&[&calibrate[..], &["--dry-run", "--json"]].concat()).ok().json();
+    assert_eq!((dry["stored"].as_bool(), dry["tickets"].as_u64()), (Some(false), Some(210)));
+    assert_eq!(retrieved(&bench, &[])["calibrated"], false);
+
+    let report = bench.run(&[&calibrate[..], &["--json"]].concat()).ok().json();
+    let dial = &report["dial"];
+    assert!(dial["precision_at_least"].as_f64().unwrap() >= 0.9, "{dial}");
+    assert!(report["calibration_error"].as_f64().unwrap() < 0.1, "{report}");
+    let after = retrieved(&bench, &[]);
+    assert_eq!(after["calibrated"], true);
+    assert_eq!(after["accuracy"], before["accuracy"], "only the decisions change");
+    assert!(after["routed_accuracy"].as_f64().unwrap() >= 0.87, "{}", after["routed_accuracy"]);
+    let coverage = share(&after["routed"], &after["n"]);
+    assert!((coverage - dial["coverage"].as_f64().unwrap()).abs() < 0.12, "{coverage} {dial}");
+    let (then, now) = (&before["calibration_error"], &after["calibration_error"]);
+    assert!(now.as_f64().unwrap() < 0.1 && now.as_f64() < then.as_f64(), "{now} {then}");
+
+    // A higher probability routes less, whatever the dial says.
+    let careful = retrieved(&bench, &["--min-confidence", "0.99"]);
+    assert!(share(&careful["routed"], &careful["n"]) < coverage);
+}
+
+#[test]
+fn a_calibrated_answer_says_so_and_one_that_does_not_fit_is_refused() {
+    let bench = Bench::with_store();
+    let even = half(&bench, false);
+    let summary = bench.run(&["calibrate", &even, "--labeler", "vote", "--target-precision", "0.9"]).ok().stdout;
+    assert!(summary.contains("the dial    90.0 %") && summary.contains("coverage"), "{summary}");
+    let classify = ["classify", "You charged me twice this month", "--labeler", "vote"];
+    let answer = bench.run(&[&classify[..], &["--json"]].concat()).ok().json();
+    assert_eq!((answer["calibrated"].as_bool(), answer["decision"].as_str()), (Some(true), Some("route")));
+    let reason = answer["reason"].as_str().unwrap();
+    assert!(reason.starts_with("right with 9") && reason.ends_with("routed at the dial of 90 %"), "{reason}");
+    let explained = bench.run(&[&classify[..], &["--explain"]].concat()).ok().stdout;
+    assert!(explained.contains("% (probability that the intent is right)"), "{explained}");
+
+    let other = bench.run(&[&classify[..], &["--json", "--no-probe"]].concat()).ok();
+    assert_eq!(other.json()["calibrated"], false);
+    assert_eq!(other.stderr.lines().count(), 1, "{}", other.stderr);
+    for part in ["probe (true then, false now)", "ticket-router calibrate FILE --labeler vote"] {
+        assert!(other.stderr.contains(part), "{}", other.stderr);
+    }
+    // An index run that rebuilds the store takes it along and counts what has changed.
+    let tickets = fs::read_to_string(examples("tickets.jsonl")).unwrap();
+    let fewer: Vec<&str> = tickets.lines().skip(200).collect();
+    bench.write("fewer.jsonl", fewer.join("\n"));
+    bench.run(&["index", "fewer.jsonl", "--prune"]).ok();
+    let after = bench.run(&[&classify[..], &["--json"]].concat()).ok();
+    assert_eq!(after.json()["calibrated"], true);
+    assert!(after.stderr.contains("200 examples have changed since vote was calibrated on 1083"), "{}", after.stderr);
+}
+
+#[test]
+fn too_few_tickets_leave_no_threshold_and_say_how_many_are_needed() {
+    let bench = Bench::with_store();
+    let few: String =
+        fs::read_to_string(examples("heldout.jsonl")).unwrap().lines().take(30).collect::<Vec<_>>().join("\n");
+    bench.write("few.jsonl", few);
+    let args = ["calibrate", "few.jsonl", "--labeler", "vote"];
+    let report = bench.run(&[&args[..], &["--json", "--dry-run"]].concat()).ok().json();
+    assert!(report["dial"]["threshold"].is_null() && report["dial"]["coverage"] == 0.0, "{report}");
+    let summary = bench.run(&args).ok().stdout;
+    assert!(summary.contains("no threshold gives 97.0 %") && summary.contains("--target-precision"), "{summary}");
+    let answer = bench.run(&["classify", "You charged me twice", "--labeler", "vote", "--json"]).ok().json();
+    assert_eq!((answer["decision"].as_str(), answer["calibrated"].as_bool()), (Some("review"), Some(true)));
+    assert!(answer["reason"].as_str().unwrap().contains("calibrate on more tickets"), "{answer}");
+    for wrong in ["0", "1", "97"] {
+        assert_eq!(bench.run(&["calibrate", "few.jsonl", "--target-precision", wrong]).code, 2);
+    }
+}
+
+#[test]
+fn tickets_that_the_probe_has_learned_from_are_not_calibrated_on() {
+    let bench = Bench::with_store();
+    let stored = examples("tickets.jsonl");
+    let args = ["calibrate", stored.to_str().unwrap(), "--labeler", "vote"];
+    bench.run(&args).fails_with(&["all tickets are in the store", "--no-probe"]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_calibration_of_claude_holds_for_its_model_and_prompt_alone_and_shows_what_a_cascade_saves() {
+    let bench = Bench::with_store();
+    let double = Double::answering(tagged("order_status")).await;
+    let even = half(&bench, false);
+    let few: String =
+        fs::read_to_string(bench.dir.path().join(&even)).unwrap().lines().take(40).collect::<Vec<_>>().join("\n");
+    bench.write("few.jsonl", few);
+    bench.run(&["calibrate", &even, "--labeler", "vote", "--target-precision", "0.9"]).ok();
+    let calibrate = ["calibrate", "few.jsonl", "--target-precision", "0.5", "--confidence", "0.6", "--json"];
+    let report = double.run(&bench, &calibrate).ok().json();
+    assert_eq!((report["labeler"].as_str(), report["tickets"].as_u64()), (Some("claude"), Some(40)));
+    let cascade = &report["cascade"];
+    // Claude always says the same here, so the more the vote answers the better.
+    assert!(cascade["accuracy"].as_f64().unwrap() > report["accuracy"].as_f64().unwrap() + 0.3, "{cascade}");
+    let saved = cascade["saved_per_ticket_usd"].as_f64().unwrap();
+    assert!(saved > 0.0 && saved < 0.000_062_1, "at most what an answer costs: {saved}");
+
+    let classify = ["classify", "where is my parcel", "--json"];
+    let answer = double.run(&bench, &classify).ok().json();
+    assert_eq!(answer["calibrated"], true);
+    let refused = |args: &[&str]| double.run(&bench, &[&classify[..], args].concat()).ok();
+    let prompts = bench.dir.path().join("prompts");
+    fs::create_dir(&prompts).unwrap();
+    fs::write(prompts.join("repair.jinja"), "Once more.").unwrap();
+    let by_prompt = refused(&["--prompts", "prompts"]);
+    assert!(by_prompt.stderr.contains("the prompt or the intents in it"), "{}", by_prompt.stderr);
+    let by_model = refused(&["--model", "claude-sonnet-5-5"]);
+    assert!(by_model.stderr.contains("model (\"claude-haiku-5-5\" then"), "{}", by_model.stderr);
+    assert_eq!(by_model.json()["calibrated"], false);
+    // The vote's calibration stayed beside it.
+    let vote = bench.run(&["classify", "where is my parcel", "--labeler", "vote", "--json"]).ok().json();
+    assert_eq!(vote["calibrated"], true);
+}
+
+#[test]
+fn a_topic_that_was_never_seen_is_reviewed_unless_that_is_off() {
+    let bench = Bench::with_store();
+    let classify = ["classify", "Our choir rehearses Schubert on Tuesdays", "--labeler", "vote", "--json"];
+    let run = |args: &[&str]| bench.run(&[&classify[..], args].concat()).ok().json();
+    for args in [&[][..], &["--no-probe"], &["--min-confidence", "0"]] {
+        let answer = run(args);
+        assert_eq!(answer["decision"], "review");
+        assert!(answer["reason"].as_str().unwrap().starts_with("nothing like it seen"), "{answer}");
+        assert!(answer["intent"].is_string(), "the best guess stays");
+    }
+    let off = run(&["--min-confidence", "0", "--unknown", "off"]);
+    assert!(!off["reason"].as_str().unwrap().starts_with("nothing like it seen"), "{off}");
+}
+
+#[test]
+fn of_the_held_out_tickets_few_on_known_topics_are_taken_for_unknown() {
+    let bench = Bench::with_store();
+    let heldout = examples("heldout.jsonl");
+    let args = ["classify", "--input", heldout.to_str().unwrap(), "--labeler", "vote", "--json"];
+    let answers = bench.run(&args).ok().json_lines();
+    let gold = fs::read_to_string(heldout).unwrap();
+    let (mut known, mut unknown) = (0, 0);
+    for (answer, row) in answers.iter().zip(gold.lines()) {
+        if answer["reason"].as_str().unwrap().starts_with("nothing like it seen") {
+            let row: Value = serde_json::from_str(row).unwrap();
+            if row["attributes"]["case"] == "out_of_scope" { unknown += 1 } else { known += 1 }
+        }
+    }
+    assert!(known <= 8 && unknown >= 1, "{known} on known topics, {unknown} on others");
+}
