@@ -19,6 +19,7 @@ mod evidence;
 mod index;
 mod output;
 mod progress;
+mod report_file;
 mod summary;
 mod taxonomy;
 mod wiring;

@@ -17,7 +17,10 @@ use crate::ticket::{LabelledTicket, text_hash};
 use crate::{Error, Result};
 
 mod attributes;
+pub mod confusion;
+pub mod curves;
 pub mod metrics;
+pub mod record;
 mod score;
 pub mod stats;
 

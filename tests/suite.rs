@@ -6,7 +6,7 @@
 //! messages about bad input and a bad set-up in `bad_input`; the API's
 //! behaviour in `claude_*`, against the double in `raw_double` where it must misbehave; killed runs in `kill`; rendered
 //! prompts and request bodies in `prompts`; the library in `library`; `examples_db` itself
-//! in `data`. Pure stages have their tests beside them in `src`.
+//! in `data`; the files of `eval --report`, in a browser where there is one, in `report`. Pure stages have their tests beside them in `src`.
 
 #![expect(
     clippy::unwrap_used,
@@ -49,6 +49,8 @@ mod library;
 mod prompts;
 #[path = "suite/raw_double.rs"]
 mod raw_double;
+#[path = "suite/report.rs"]
+mod report;
 #[path = "suite/shortlist.rs"]
 mod shortlist;
 #[path = "suite/taxonomy.rs"]

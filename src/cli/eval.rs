@@ -7,6 +7,7 @@ use clap::{Args, ValueEnum};
 
 use super::output::Output;
 use super::progress::Progress;
+use super::report_file::{ReportFile, Subject};
 use super::wiring::{LabelerArgs, Settings, read_labelled};
 use super::{CommonArgs, InputArgs, say, summary};
 use crate::classifier::Retriever;
@@ -33,6 +34,10 @@ pub(super) struct EvalArgs {
     /// same command goes on from it after a kill
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write a report as well, by its ending: .html (a page for people), .md or .json; may be given
+    /// several times. It holds ticket texts
+    #[arg(long, value_name = "FILE", value_parser = ReportFile::parse)]
+    report: Vec<ReportFile>,
     /// Fail (exit code 1) if an arm's accuracy is below a bar, such as retrieved=0.90
     #[arg(long, value_name = "ARM=SHARE", value_parser = parse_bar)]
     fail_under: Vec<Bar>,
@@ -71,6 +76,7 @@ pub(super) async fn run(args: &EvalArgs, common: &CommonArgs) -> anyhow::Result<
     let settings = Settings::resolve(common)?;
     let labelling = args.labeler.resolve(&settings.config, true, args.output.as_deref())?;
     let arms = arms(args, labelling.claude().is_some())?;
+    args.report.iter().try_for_each(ReportFile::check)?;
     let input = args.columns.options();
     let tickets = read_labelled(&args.file, &input)?;
     let static_examples = args.r#static.as_ref().map(|path| read_labelled(path, &input)).transpose()?;
@@ -99,6 +105,11 @@ pub(super) async fn run(args: &EvalArgs, common: &CommonArgs) -> anyhow::Result<
     let text = if common.json { serde_json::to_string_pretty(&outcome)? } else { report::eval_table(&outcome) };
     output.line(text.trim_end())?;
     output.finish()?;
+    if !args.report.is_empty() {
+        let subject = Subject { settings: &settings, retriever: &retriever, options: &options, test_file: &args.file };
+        let run = subject.run(&outcome).await?;
+        args.report.iter().try_for_each(|file| file.write(&outcome, &run))?;
+    }
     let failed = outcome.arms.iter().any(|arm| arm.errors > 0);
     Ok(ExitCode::from(u8::from(missed(&args.fail_under, &outcome) || failed)))
 }

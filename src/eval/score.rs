@@ -5,6 +5,7 @@ use serde::Serialize;
 use super::Usage;
 use super::attributes::{self, AttributeScore};
 use super::metrics::{self, CaseScore, IntentScore, Scored};
+use super::record::Record;
 use super::stats::{self, real};
 use crate::classifier::Classification;
 use crate::decide::Decision;
@@ -53,9 +54,9 @@ pub struct ArmReport {
     pub intents: Vec<IntentScore>,
     /// What went wrong, ticket by ticket.
     pub mistakes: Vec<Mistake>,
-    /// Which tickets were right, for pairing.
+    /// Every ticket with its answer, in the order of the file.
     #[serde(skip)]
-    right: Vec<bool>,
+    pub records: Vec<Record>,
 }
 
 /// A ticket that was answered wrong.
@@ -112,21 +113,21 @@ pub(super) fn arm(
         return Err(Error::new(first.kind(), format!("no ticket could be classified: {first}")));
     }
     let attributes = attributes::scores(taxonomy, tickets, &answers);
-    let (mut scored, mut latencies, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut scored, mut records, mut latencies, mut mistakes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut routed, mut routed_right, mut reviews, mut errors, mut usage, mut cost_usd, mut model) =
         (0, 0, 0, 0, Usage::default(), Some(0.0), None);
     for ((labelled, gold), answer) in tickets.iter().zip(gold).zip(answers) {
         let case = labelled.ticket.attributes.get("case").map(String::as_str);
         let mut is_routed = false;
-        let (intent, error) = match answer {
+        let (intent, error) = match &answer {
             Ok(answer) => {
                 is_routed = answer.decision == Decision::Route;
                 reviews += usize::from(!is_routed);
                 usage += answer.usage;
                 cost_usd = cost_usd.zip(answer.cost_usd).map(|(sum, cost)| sum + cost);
                 latencies.push(answer.latency_ms.total);
-                model = model.or(answer.model);
-                (answer.intent, None)
+                model = model.or_else(|| answer.model.clone());
+                (answer.intent.clone(), None)
             }
             Err(e) => {
                 errors += 1;
@@ -139,6 +140,7 @@ pub(super) fn arm(
         if !score.correct {
             mistakes.push(Mistake { id: labelled.ticket.id.clone(), gold: gold.clone(), intent, error });
         }
+        records.push(Record::new(labelled, gold, score.correct, answer));
         scored.push(score);
     }
     latencies.sort_by(f64::total_cmp);
@@ -164,7 +166,7 @@ pub(super) fn arm(
         attributes,
         intents,
         mistakes,
-        right: scored.iter().map(|answer| answer.correct).collect(),
+        records,
     })
 }
 
@@ -173,7 +175,9 @@ pub(super) fn compare(arms: &[ArmReport]) -> Vec<Comparison> {
     let pairs = arms.iter().enumerate().flat_map(|(i, a)| arms[i + 1..].iter().map(move |b| (a, b)));
     pairs
         .map(|(a, b)| {
-            let only = |x: &ArmReport, y: &ArmReport| x.right.iter().zip(&y.right).filter(|(x, y)| **x && !**y).count();
+            let only = |x: &ArmReport, y: &ArmReport| {
+                x.records.iter().zip(&y.records).filter(|(x, y)| x.correct && !y.correct).count()
+            };
             let (only_a, only_b) = (only(a, b), only(b, a));
             Comparison {
                 a: a.name.clone(),

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::dollars;
+use super::{dollars, reading};
 use crate::eval::stats::real;
 use crate::eval::{ArmReport, EvalReport};
 
@@ -16,40 +16,16 @@ pub fn eval_table(report: &EvalReport) -> String {
     let first = &report.arms[0];
     let model = first.model.as_ref().map(|model| format!(" ({model})")).unwrap_or_default();
     let _ = writeln!(out, "{} tickets, labeler {}{model}", report.tickets, first.labeler);
-    if report.dropped > 0 {
-        let _ = writeln!(
-            out,
-            "{} more are in the store and were left out, since the probe has learned from them (--no-probe scores them)",
-            report.dropped
-        );
-    } else if report.in_store > 0 {
-        let _ = writeln!(out, "{} of them are in the store; each was kept from seeing itself", report.in_store);
-    }
-    if report.unknown_gold > 0 {
-        let _ =
-            writeln!(out, "{} have an intent that the store does not know; they count as wrong", report.unknown_gold);
-    }
-    for note in &report.notes {
-        let _ = writeln!(out, "{note}");
+    for remark in reading::remarks(report) {
+        let _ = writeln!(out, "{remark}");
     }
 
     out.push('\n');
     table(&mut out, &arm_rows(&report.arms));
     if !report.comparisons.is_empty() {
         out.push('\n');
-        for pair in &report.comparisons {
-            let _ = writeln!(
-                out,
-                "{} over {}: {:+.1} points (only {} right {}, only {} right {}; McNemar p {})",
-                pair.b,
-                pair.a,
-                pair.difference * 100.0,
-                pair.b,
-                pair.only_b,
-                pair.a,
-                pair.only_a,
-                p_value(pair.p_value)
-            );
+        for line in reading::comparisons(report) {
+            let _ = writeln!(out, "{line}");
         }
     }
     if first.cases.len() > 1 {
@@ -63,10 +39,6 @@ pub fn eval_table(report: &EvalReport) -> String {
     out.push('\n');
     weakest(&mut out, &report.arms[report.arms.len() - 1]);
     out
-}
-
-fn p_value(p: f64) -> String {
-    if p < 0.001 { "< 0.001".into() } else { format!("{p:.3}") }
 }
 
 fn arm_rows(arms: &[ArmReport]) -> Vec<Vec<String>> {
