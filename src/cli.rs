@@ -21,6 +21,7 @@ mod evidence;
 mod index;
 mod output;
 mod progress;
+mod report_file;
 mod summary;
 mod taxonomy;
 mod wiring;

@@ -1,17 +1,40 @@
 //! Results as text for people. Pure: each function returns the text. (The JSON forms are the
-//! serialized reports themselves.)
+//! serialized reports themselves; [`json`] adds the tickets.)
 
 mod calibrate;
 mod classification;
 mod eval;
+mod html;
 mod index;
+mod markdown;
+mod reading;
+mod run;
 mod taxonomy;
 
 pub use calibrate::calibration_summary;
 pub use classification::{explain, line};
 pub use eval::eval_table;
+pub use html::html;
 pub use index::index_summary;
+pub use markdown::markdown;
+pub use run::Run;
 pub use taxonomy::{findings, relabel_summary};
+
+use serde_json::{Value, json};
+
+use crate::eval::EvalReport;
+
+/// An evaluation as JSON with everything: beside the report, how it came about (`run`) and in each
+/// arm its answers (`records`).
+pub fn json(report: &EvalReport, run: &Run) -> crate::Result<Value> {
+    let failed = |e: serde_json::Error| crate::Error::internal(format!("the report cannot be written as JSON: {e}"));
+    let mut whole = serde_json::to_value(report).map_err(failed)?;
+    for (place, arm) in report.arms.iter().enumerate() {
+        whole["arms"][place]["records"] = json!(arm.records);
+    }
+    whole["run"] = json!(run);
+    Ok(whole)
+}
 
 /// A stranger's text as one line that does nothing to a terminal.
 pub(crate) fn clean(text: &str) -> String {
@@ -27,6 +50,27 @@ pub(crate) fn excerpt(text: &str, width: usize) -> String {
     let mut cut: String = flat.chars().take(width.saturating_sub(1)).collect();
     cut.push('…');
     cut
+}
+
+/// A stranger's text whose control characters can be seen; line breaks and tabs stay.
+fn visible(text: &str) -> String {
+    let seen = |letter: char| match letter {
+        '\n' | '\t' => letter,
+        '\u{0}'..='\u{1f}' => char::from_u32(0x2400 + u32::from(letter)).unwrap_or('\u{fffd}'),
+        _ if letter.is_control() => '\u{fffd}',
+        _ => letter,
+    };
+    text.replace("\r\n", "\n").chars().map(seen).collect()
+}
+
+/// A share in percent.
+fn percent(share: f64) -> String {
+    format!("{:.1}\u{a0}%", share * 100.0)
+}
+
+/// An interval of shares in percent.
+fn interval((low, high): (f64, f64)) -> String {
+    format!("{:.1}\u{a0}–\u{a0}{:.1}", low * 100.0, high * 100.0)
 }
 
 /// US$ with as many decimals as a fraction of a cent needs.

@@ -57,6 +57,8 @@ mod library;
 mod prompts;
 #[path = "suite/raw_double.rs"]
 mod raw_double;
+#[path = "suite/report.rs"]
+mod report;
 #[path = "suite/retrieval.rs"]
 mod retrieval;
 #[path = "suite/shortlist.rs"]

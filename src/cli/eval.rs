@@ -1,5 +1,6 @@
 //! `ticket-router eval`.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -9,6 +10,7 @@ use clap::{Args, ValueEnum};
 use super::arms::{ArmArgs, is_usual};
 use super::output::Output;
 use super::progress::Progress;
+use super::report_file::{LearnedFrom, ReportFile, Subject};
 use super::wiring::{LabelerArgs, Labelling, Settings, read_labelled, read_taxonomy};
 use super::{CommonArgs, InputArgs, say, summary};
 use crate::classifier::Retriever;
@@ -52,6 +54,10 @@ pub(super) struct EvalArgs {
     /// same command goes on from it after a kill
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
+    /// Write a report as well, by its ending: .html (a page for people), .md or .json; may be given
+    /// several times. It holds ticket texts
+    #[arg(long, value_name = "FILE", value_parser = ReportFile::parse)]
+    report: Vec<ReportFile>,
     /// Fail (exit code 1) if an arm's accuracy is below a bar, such as retrieved=0.90
     #[arg(long, value_name = "ARM=SHARE", value_parser = parse_bar)]
     fail_under: Vec<Bar>,
@@ -87,6 +93,7 @@ pub(super) async fn run(args: &EvalArgs, common: &CommonArgs) -> anyhow::Result<
     if let Some(bar) = args.fail_under.iter().find(|bar| arms.iter().all(|arm| arm.name != bar.arm)) {
         return refused(bar);
     }
+    args.report.iter().try_for_each(ReportFile::check)?;
     let input = args.columns.options();
     let tickets = read_labelled(&args.file, &input)?;
     let static_examples = args.r#static.as_ref().map(|path| read_labelled(path, &input)).transpose()?;
@@ -95,11 +102,17 @@ pub(super) async fn run(args: &EvalArgs, common: &CommonArgs) -> anyhow::Result<
     if let Some(run) = claude {
         summary::print_account(run);
     }
-    let outcome = outcome?;
+    let (outcome, learned_from) = outcome?;
     let mut output = Output::open(args.output.as_deref())?;
     let text = if common.json { serde_json::to_string_pretty(&outcome)? } else { report::eval_table(&outcome) };
     output.line(text.trim_end())?;
     output.finish()?;
+    if !args.report.is_empty() {
+        let subject =
+            Subject { settings: &settings, learned_from, k: labelling.k, seed: args.seed, test_file: &args.file };
+        let run = subject.run(&outcome)?;
+        args.report.iter().try_for_each(|file| file.write(&outcome, &run))?;
+    }
     let failed = outcome.arms.iter().any(|arm| arm.errors > 0);
     Ok(ExitCode::from(u8::from(missed(&args.fail_under, &outcome) || failed)))
 }
@@ -112,7 +125,7 @@ async fn measure(
     tickets: Vec<LabelledTicket>,
     options: &EvalOptions,
     quiet: bool,
-) -> anyhow::Result<EvalReport> {
+) -> anyhow::Result<(EvalReport, LearnedFrom)> {
     let progress = Progress::new("evaluating", quiet);
     let report = |done, total| progress.update(done, total);
     let embedder = settings.embedder().await?;
@@ -138,14 +151,16 @@ async fn measure(
             let pool = stores.examples_of(store.as_ref()).await?;
             outcome.curve = learning_curve(&stores, &pool, &tickets, &curve, &on_curve, &report).await?;
         }
-        return Ok(outcome);
+        let intents = retriever.taxonomy().intents.len();
+        return Ok((outcome, LearnedFrom { examples: store.count().await?, intents }));
     };
     let stores = stores(args.taxonomy(settings).await?);
+    let intents = tickets.iter().map(|labelled| labelled.intent.as_str()).collect::<BTreeSet<_>>().len();
     let mut outcome = evaluate_split(&stores, &tickets, split, options, &report).await?;
     if let (Some(part), false) = (split.parts(&tickets)?.first(), curve.is_empty()) {
         outcome.curve = learning_curve(&stores, &part.train, &part.test, &curve, &on_curve, &report).await?;
     }
-    Ok(outcome)
+    Ok((outcome, LearnedFrom { examples: tickets.len(), intents }))
 }
 
 async fn own_taxonomy(store: &EdgeStore) -> Result<Option<Taxonomy>> {

@@ -37,7 +37,9 @@ pub(super) fn compare(arms: &[ArmReport]) -> Vec<Comparison> {
     let pairs = arms.iter().enumerate().flat_map(|(i, a)| arms[i + 1..].iter().map(move |b| (a, b)));
     let mut comparisons: Vec<Comparison> = pairs
         .map(|(a, b)| {
-            let only = |x: &ArmReport, y: &ArmReport| x.right.iter().zip(&y.right).filter(|(x, y)| **x && !**y).count();
+            let only = |x: &ArmReport, y: &ArmReport| {
+                x.records.iter().zip(&y.records).filter(|(x, y)| x.correct && !y.correct).count()
+            };
             let (only_a, only_b) = (only(a, b), only(b, a));
             let (discordant, n) = (real(only_a + only_b), real(a.n));
             Comparison {

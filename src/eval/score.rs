@@ -6,6 +6,7 @@ use super::Usage;
 use super::attributes::{self, AttributeScore};
 use super::bootstrap;
 use super::metrics::{self, CaseScore, IntentScore, Scored};
+use super::record::Record;
 use super::run::ArmAnswers;
 use super::stats::{self, real};
 use crate::calibrate::{Bin, expected_calibration_error, reliability};
@@ -75,9 +76,9 @@ pub struct ArmReport {
     pub intents: Vec<IntentScore>,
     /// What went wrong, ticket by ticket.
     pub mistakes: Vec<Mistake>,
-    /// Which tickets were right, for pairing.
+    /// Every ticket with its answer, in the order of the file.
     #[serde(skip)]
-    pub(super) right: Vec<bool>,
+    pub records: Vec<Record>,
 }
 
 /// A ticket that was answered wrong.
@@ -128,13 +129,13 @@ pub(super) fn arm(name: &str, labeler: &str, tested: Tested<'_>, of_arm: ArmAnsw
     let calibrated = answers.iter().flatten().any(|answer| answer.calibrated);
     let mut confidences = Vec::new();
     let attributes = attributes::scores(taxonomy, tickets, &answers);
-    let (mut scored, mut latencies, mut mistakes) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut scored, mut records, mut latencies, mut mistakes) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     let (mut routed, mut routed_right, mut reviews, mut errors, mut usage, mut cost_usd, mut model) =
         (0, 0, 0, 0, Usage::default(), Some(0.0), None);
     for ((labelled, gold), answer) in tickets.iter().zip(gold).zip(answers) {
         let case = labelled.ticket.attributes.get("case").map(String::as_str);
         let (mut is_routed, mut confidence) = (false, None);
-        let (intent, error) = match answer {
+        let (intent, error) = match &answer {
             Ok(answer) => {
                 is_routed = answer.decision == Decision::Route;
                 confidence = answer.intent.is_some().then_some(answer.confidence);
@@ -142,8 +143,8 @@ pub(super) fn arm(name: &str, labeler: &str, tested: Tested<'_>, of_arm: ArmAnsw
                 usage += answer.usage;
                 cost_usd = cost_usd.zip(answer.cost_usd).map(|(sum, cost)| sum + cost);
                 latencies.push(answer.latency_ms.total);
-                model = model.or(answer.model);
-                (answer.intent, None)
+                model = model.or_else(|| answer.model.clone());
+                (answer.intent.clone(), None)
             }
             Err(e) => {
                 errors += 1;
@@ -157,6 +158,7 @@ pub(super) fn arm(name: &str, labeler: &str, tested: Tested<'_>, of_arm: ArmAnsw
         if !score.correct {
             mistakes.push(Mistake { id: labelled.ticket.id.clone(), gold: gold.clone(), intent, error });
         }
+        records.push(Record::new(labelled, gold, score.correct, answer));
         scored.push(score);
     }
     latencies.sort_by(f64::total_cmp);
@@ -195,7 +197,7 @@ pub(super) fn arm(name: &str, labeler: &str, tested: Tested<'_>, of_arm: ArmAnsw
         attributes,
         intents,
         mistakes,
-        right: scored.iter().map(|answer| answer.correct).collect(),
+        records,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::dollars;
+use super::{dollars, reading};
 use crate::eval::stats::real;
 use crate::eval::{ArmReport, CurvePoint, EvalReport, Split};
 
@@ -15,24 +15,8 @@ pub fn eval_table(report: &EvalReport) -> String {
     let mut out = String::new();
     let first = &report.arms[0];
     let _ = writeln!(out, "{} tickets, labeler {}{}", report.tickets, labelers(&report.arms), split(report.split));
-    if report.dropped > 0 {
-        let _ = writeln!(
-            out,
-            "{} more are in the store and were left out, since the probe has learned from them (--no-probe scores them)",
-            report.dropped
-        );
-    } else if report.in_store > 0 {
-        let _ = writeln!(out, "{} of them are in the store; each was kept from seeing itself", report.in_store);
-    }
-    if report.unknown_gold > 0 {
-        let _ =
-            writeln!(out, "{} have an intent that the store does not know; they count as wrong", report.unknown_gold);
-    }
-    if report.near_duplicates > 0 {
-        let _ = writeln!(out, "{} are nearly in the store: an example says almost the same", report.near_duplicates);
-    }
-    for note in &report.notes {
-        let _ = writeln!(out, "{note}");
+    for remark in reading::remarks(report) {
+        let _ = writeln!(out, "{remark}");
     }
 
     out.push('\n');
@@ -41,21 +25,8 @@ pub fn eval_table(report: &EvalReport) -> String {
     table(&mut out, &more_rows(report));
     if !report.comparisons.is_empty() {
         out.push('\n');
-        let several = report.comparisons.len() > 1;
-        for pair in &report.comparisons {
-            let _ = writeln!(
-                out,
-                "{} over {}: {:+.1} points (only {} right {}, only {} right {}; McNemar p {}{})",
-                pair.b,
-                pair.a,
-                pair.difference * 100.0,
-                pair.b,
-                pair.only_b,
-                pair.a,
-                pair.only_a,
-                p_value(pair.p_value),
-                if several { format!(", Holm {}", p_value(pair.p_holm)) } else { String::new() }
-            );
+        for line in reading::comparisons(report) {
+            let _ = writeln!(out, "{line}");
         }
     }
     if !report.curve.is_empty() {
@@ -138,10 +109,6 @@ fn curve_rows(curve: &[CurvePoint]) -> Vec<Vec<String>> {
         ]
     }));
     rows
-}
-
-fn p_value(p: f64) -> String {
-    if p < 0.001 { "< 0.001".into() } else { format!("{p:.3}") }
 }
 
 fn arm_rows(arms: &[ArmReport]) -> Vec<Vec<String>> {

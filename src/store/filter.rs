@@ -38,7 +38,8 @@ impl Filter {
             if name.is_empty() || value.is_empty() {
                 return Err(wrong("lacks a name or a value"));
             }
-            let is_moment = chrono::DateTime::parse_from_rfc3339(value).is_ok() || value.parse::<chrono::NaiveDate>().is_ok();
+            let is_moment =
+                chrono::DateTime::parse_from_rfc3339(value).is_ok() || value.parse::<chrono::NaiveDate>().is_ok();
             match name {
                 "created_after" | "created_before" if !is_moment => {
                     return Err(wrong("has no date, such as 2026-03-01 or 2026-03-01T08:00:00Z,"));

@@ -1,0 +1,101 @@
+//! An evaluation as one HTML file that needs nothing else: it runs without a network, and without
+//! JavaScript all of it is there, only not sortable.
+//!
+//! Tickets are text from strangers. Whatever the template prints is escaped, and a policy in
+//! the page lets no script run but its own.
+
+use minijinja::value::ValueKind;
+use minijinja::{AutoEscape, Environment, HtmlEscape, Value, context};
+use sha2::{Digest as _, Sha256};
+
+use super::{Run, reading, visible};
+use crate::eval::confusion::{Confusion, confusions};
+use crate::eval::{ArmReport, EvalReport};
+use crate::{Error, Result};
+
+mod confidence;
+mod mistakes;
+mod plots;
+mod svg;
+mod tables;
+
+const TEMPLATE: &str = include_str!("html/report.html.jinja");
+const STYLE: &str = include_str!("html/report.css");
+const SCRIPT: &str = include_str!("html/report.js");
+
+/// The whole evaluation as a page.
+pub fn html(report: &EvalReport, run: &Run) -> Result<String> {
+    let broken = |e: minijinja::Error| Error::internal(format!("the report could not be rendered: {e:#}"));
+    let mut environment = Environment::new();
+    environment.set_trim_blocks(true);
+    environment.set_lstrip_blocks(true);
+    environment.set_auto_escape_callback(|_| AutoEscape::Html);
+    environment.set_formatter(|out, _, value| {
+        match value.kind() {
+            ValueKind::Undefined | ValueKind::None => Ok(()),
+            _ if value.is_safe() => out.write_str(&value.to_string()),
+            _ => write!(out, "{}", HtmlEscape(&visible(&value.to_string()))),
+        }
+        .map_err(Into::into)
+    });
+    environment.add_filter("two", |number: f64| format!("{number:.2}"));
+    environment.add_template("report", TEMPLATE).map_err(broken)?;
+    let page = environment.get_template("report").map_err(broken)?;
+    page.render(view(report, run)).map_err(broken)
+}
+
+fn view(report: &EvalReport, run: &Run) -> Value {
+    let (arms, best) = (&report.arms, best(report));
+    let confused: Vec<Vec<Confusion<'_>>> = arms.iter().map(|arm| confusions(&arm.records)).collect();
+    context! {
+        style => Value::from_safe_string(STYLE.to_owned()),
+        script => Value::from_safe_string(SCRIPT.to_owned()),
+        nonce => nonce(report, run),
+        tickets => report.tickets,
+        test_file => run.test_file,
+        date => run.date,
+        reading => reading::sentences(report),
+        comparisons => reading::comparisons(report),
+        remarks => reading::remarks(report),
+        arms => tables::arms(arms),
+        best => arms[best].name,
+        many => arms.len() > 1,
+        plots => context! {
+            accuracy => plots::accuracy(arms),
+            cost => plots::cost(arms),
+            coverage => confidence::coverage(arms),
+            reliability => confidence::reliability(arms),
+            latency => confidence::latency(arms),
+            money => confidence::money(arms),
+            learning => plots::learning(&report.curve),
+        },
+        cases => if arms[0].cases.len() > 1 { tables::by(arms, cases) } else { Vec::new() },
+        attributes => tables::by(arms, attributes),
+        intents => tables::intents(report, best, &confused[best]),
+        pairs => tables::pairs(report, &confused),
+        matrices => tables::matrices(report, &confused),
+        mistakes => mistakes::cards(report, best),
+        run => context! { command => run.command, facts => run.facts() },
+    }
+}
+
+fn cases(arm: &ArmReport) -> Vec<(&str, usize, f64)> {
+    arm.cases.iter().map(|it| (it.case.as_str(), it.n, it.accuracy)).collect()
+}
+
+fn attributes(arm: &ArmReport) -> Vec<(&str, usize, f64)> {
+    arm.attributes.iter().map(|it| (it.name.as_str(), it.n, it.accuracy)).collect()
+}
+
+/// The arm that is right most often; the first of them where several are.
+fn best(report: &EvalReport) -> usize {
+    (1..report.arms.len())
+        .fold(0, |best, i| if report.arms[i].accuracy > report.arms[best].accuracy { i } else { best })
+}
+
+/// The word that lets the page's own script run. Nobody who writes a ticket can know it, since
+/// it is made of everything that the report holds.
+fn nonce(report: &EvalReport, run: &Run) -> String {
+    let digest = Sha256::digest(format!("{run:?}{report:?}"));
+    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+}

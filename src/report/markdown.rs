@@ -1,0 +1,175 @@
+//! An evaluation as Markdown, for merge requests and wikis.
+
+use std::fmt::Write as _;
+
+use super::{Run, clean, dollars, excerpt, interval, percent, reading};
+use crate::eval::confusion::confusions;
+use crate::eval::record::Record;
+use crate::eval::stats::real;
+use crate::eval::{ArmReport, EvalReport};
+
+/// Rows of a list at most.
+const ROWS: usize = 20;
+
+/// The whole evaluation in short: all totals, the weakest intents, what is confused most, and
+/// the first mistakes of the best arm.
+#[must_use]
+pub fn markdown(report: &EvalReport, run: &Run) -> String {
+    let mut out = format!("# Evaluation on {}\n\n", escaped(&run.test_file));
+    let _ = writeln!(out, "{}\n", escaped(&reading::sentences(report).join(" ")));
+    table(&mut out, &arms(&report.arms));
+    for line in reading::comparisons(report).iter().chain(&reading::remarks(report)) {
+        let _ = writeln!(out, "- {}", escaped(line));
+    }
+    by(&mut out, "case", &report.arms, |arm| {
+        arm.cases.iter().map(|it| (it.case.as_str(), it.n, it.accuracy)).collect()
+    });
+    by(&mut out, "attribute", &report.arms, |arm| {
+        arm.attributes.iter().map(|it| (it.name.as_str(), it.n, it.accuracy)).collect()
+    });
+    let best = report.arms.iter().reduce(|best, arm| if arm.accuracy > best.accuracy { arm } else { best });
+    if let Some(best) = best {
+        weakest(&mut out, best);
+        confused(&mut out, best);
+        mistakes(&mut out, best);
+    }
+    out.push_str("\n## To run it again\n\n");
+    let _ = writeln!(out, "    {}\n", clean(&run.command));
+    for (name, value) in run.facts() {
+        let _ = writeln!(out, "- {name}: {}", escaped(&value));
+    }
+    out
+}
+
+fn arms(arms: &[ArmReport]) -> Vec<Vec<String>> {
+    let header = [
+        "arm",
+        "accuracy",
+        "95 % interval",
+        "macro-F1",
+        "routed",
+        "of these right",
+        "errors",
+        "cost",
+        "p50 ms",
+        "p95 ms",
+    ];
+    let mut rows = vec![header.map(String::from).to_vec()];
+    rows.extend(arms.iter().map(|arm| {
+        vec![
+            arm.name.clone(),
+            percent(arm.accuracy),
+            interval(arm.ci95),
+            format!("{:.3}", arm.macro_f1),
+            percent(real(arm.routed) / real(arm.n)),
+            arm.routed_accuracy.map_or("–".into(), percent),
+            arm.errors.to_string(),
+            dollars(arm.cost_usd),
+            format!("{:.1}", arm.latency_ms.p50),
+            format!("{:.1}", arm.latency_ms.p95),
+        ]
+    }));
+    rows
+}
+
+fn by<'a>(
+    out: &mut String,
+    what: &str,
+    arms: &'a [ArmReport],
+    list: impl Fn(&'a ArmReport) -> Vec<(&'a str, usize, f64)>,
+) {
+    let lists: Vec<_> = arms.iter().map(list).collect();
+    if lists[0].len() < 2 {
+        return;
+    }
+    let _ = writeln!(out, "\n## Accuracy by {what}\n");
+    let mut rows =
+        vec![[what, "n"].into_iter().chain(arms.iter().map(|arm| arm.name.as_str())).map(String::from).collect()];
+    for (i, (name, n, _)) in lists[0].iter().enumerate() {
+        let mut row = vec![(*name).to_owned(), n.to_string()];
+        row.extend(lists.iter().map(|list| list.get(i).map_or(String::new(), |it| percent(it.2))));
+        rows.push(row);
+    }
+    table(out, &rows);
+}
+
+fn weakest(out: &mut String, arm: &ArmReport) {
+    let mut intents: Vec<_> = arm.intents.iter().filter(|intent| intent.n > 0).collect();
+    intents.sort_by(|a, b| a.f1.total_cmp(&b.f1));
+    let _ = writeln!(out, "\n## Weakest intents of {}\n", escaped(&arm.name));
+    let mut rows = vec![["intent", "n", "precision", "recall", "F1"].map(String::from).to_vec()];
+    rows.extend(intents.into_iter().take(ROWS).map(|it| {
+        let numbers = [it.precision, it.recall, it.f1].map(|number| format!("{number:.2}"));
+        [it.intent.clone(), it.n.to_string()].into_iter().chain(numbers).collect()
+    }));
+    table(out, &rows);
+}
+
+fn confused(out: &mut String, arm: &ArmReport) {
+    let pairs = confusions(&arm.records);
+    if pairs.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n## What {} confuses most\n", escaped(&arm.name));
+    let mut rows = vec![["right", "given", "tickets"].map(String::from).to_vec()];
+    rows.extend(
+        pairs
+            .iter()
+            .take(ROWS)
+            .map(|pair| vec![pair.gold.to_owned(), pair.given.unwrap_or("no intent").to_owned(), pair.n.to_string()]),
+    );
+    table(out, &rows);
+}
+
+fn mistakes(out: &mut String, arm: &ArmReport) {
+    let wrong: Vec<&Record> = arm.records.iter().filter(|record| !record.correct).collect();
+    if wrong.is_empty() {
+        return;
+    }
+    let _ = writeln!(out, "\n## {} of the {} mistakes of {}\n", wrong.len().min(ROWS), wrong.len(), escaped(&arm.name));
+    let mut rows = vec![["ticket", "text", "right", "given", "confidence"].map(String::from).to_vec()];
+    rows.extend(wrong.into_iter().take(ROWS).map(|record| {
+        let given = record.intent.as_deref().or(record.error.as_deref()).unwrap_or("no intent");
+        let confidence = percent(f64::from(record.confidence));
+        vec![record.id.clone(), excerpt(&record.text, 120), record.gold.clone(), excerpt(given, 80), confidence]
+    }));
+    table(out, &rows);
+}
+
+/// The first column to the left, the others to the right.
+fn table(out: &mut String, rows: &[Vec<String>]) {
+    for (i, row) in rows.iter().enumerate() {
+        let cells: Vec<String> = row.iter().map(|cell| escaped(cell)).collect();
+        let _ = writeln!(out, "| {} |", cells.join(" | "));
+        if i == 0 {
+            let rest = "---:|".repeat(row.len().saturating_sub(1));
+            let _ = writeln!(out, "|:---|{rest}");
+        }
+    }
+    out.push('\n');
+}
+
+/// A text as one line that means nothing to Markdown.
+fn escaped(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for letter in clean(text).chars() {
+        match letter {
+            '<' => out.push_str("&lt;"),
+            '>' => out.push_str("&gt;"),
+            '&' => out.push_str("&amp;"),
+            '\\' | '`' | '*' | '_' | '[' | ']' | '|' | '#' | '~' | '!' | '@' => out.extend(['\\', letter]),
+            _ => out.push(letter),
+        }
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_of_a_text_is_markup() {
+        assert_eq!(escaped("<b>|a|</b>\n[x](y) `c`"), "&lt;b&gt;\\|a\\|&lt;/b&gt; \\[x\\](y) \\`c\\`");
+    }
+}

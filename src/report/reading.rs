@@ -1,0 +1,96 @@
+//! An evaluation in plain sentences.
+
+use super::percent;
+use crate::eval::stats::real;
+use crate::eval::{ArmReport, Comparison, EvalReport};
+
+/// Below this p-value a difference is not taken for chance.
+const ALPHA: f64 = 0.05;
+
+/// What came out, in one or two sentences: the best arm, how far it is ahead of the next one, and
+/// what it would route.
+#[must_use]
+pub fn sentences(report: &EvalReport) -> Vec<String> {
+    let mut ranked: Vec<&ArmReport> = report.arms.iter().collect();
+    ranked.sort_by(|a, b| b.accuracy.total_cmp(&a.accuracy));
+    let best = ranked[0];
+    let mut first = format!("{} is right on {} of the {} tickets", best.name, percent(best.accuracy), report.tickets);
+    if let Some(next) = ranked.get(1) {
+        first += &lead(best, next, comparison(report, &best.name, &next.name));
+    }
+    first.push('.');
+    let mut sentences = vec![first];
+    if let Some(right) = best.routed_accuracy {
+        sentences.push(format!(
+            "It would route {} of them by itself, and {} of these are right.",
+            percent(real(best.routed) / real(best.n)),
+            percent(right)
+        ));
+    }
+    sentences
+}
+
+fn lead(best: &ArmReport, next: &ArmReport, compared: Option<&Comparison>) -> String {
+    let points = (best.accuracy - next.accuracy) * 100.0;
+    if points <= 0.0 {
+        return format!(", and {} as often", next.name);
+    }
+    let sure = match compared {
+        Some(pair) if pair.p_value < ALPHA => "; the difference is not chance",
+        Some(_) => "; the difference may be chance",
+        None => "",
+    };
+    format!(", {points:.1} points more than {}{sure}", next.name)
+}
+
+fn comparison<'a>(report: &'a EvalReport, one: &str, other: &str) -> Option<&'a Comparison> {
+    report.comparisons.iter().find(|pair| [(one, other), (other, one)].contains(&(pair.a.as_str(), pair.b.as_str())))
+}
+
+/// Each comparison of two arms in a line.
+#[must_use]
+pub fn comparisons(report: &EvalReport) -> Vec<String> {
+    let several = report.comparisons.len() > 1;
+    let line = |pair: &Comparison| {
+        format!(
+            "{} over {}: {:+.1} points (only {} right {}, only {} right {}; McNemar p {}{})",
+            pair.b,
+            pair.a,
+            pair.difference * 100.0,
+            pair.b,
+            pair.only_b,
+            pair.a,
+            pair.only_a,
+            p_value(pair.p_value),
+            if several { format!(", Holm {}", p_value(pair.p_holm)) } else { String::new() }
+        )
+    };
+    report.comparisons.iter().map(line).collect()
+}
+
+/// What must be known beside the figures.
+#[must_use]
+pub fn remarks(report: &EvalReport) -> Vec<String> {
+    let mut remarks = Vec::new();
+    if report.dropped > 0 {
+        remarks.push(format!(
+            "{} more are in the store and were left out, since the probe has learned from them (--no-probe scores them)",
+            report.dropped
+        ));
+    } else if report.in_store > 0 {
+        remarks.push(format!("{} of them are in the store; each was kept from seeing itself", report.in_store));
+    }
+    if report.unknown_gold > 0 {
+        remarks
+            .push(format!("{} have an intent that the store does not know; they count as wrong", report.unknown_gold));
+    }
+    if report.near_duplicates > 0 {
+        remarks.push(format!("{} are nearly in the store: an example says almost the same", report.near_duplicates));
+    }
+    remarks.extend(report.notes.iter().cloned());
+    remarks
+}
+
+fn p_value(p: f64) -> String {
+    if p < 0.001 { "< 0.001".into() } else { format!("{p:.3}") }
+}
