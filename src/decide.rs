@@ -24,9 +24,8 @@ pub struct Decided {
     pub decision: Decision,
     /// Why.
     pub reason: String,
-    /// Calibrated, the probability that the intent is right. Otherwise the labeler's own, or the
-    /// share of the similar examples' vote that the intent has: an agreement with the history. 0
-    /// to 1.
+    /// Calibrated, the probability that the intent is right. Otherwise the labeler's own, or what
+    /// the history says for the intent ([`crate::confidence::support`]): an agreement. 0 to 1.
     pub confidence: f32,
 }
 
@@ -34,7 +33,7 @@ pub struct Decided {
 /// below `min_confidence` is a review.
 #[must_use]
 pub fn decide(label: &Label, evidence: &Evidence, min_confidence: f32) -> Decided {
-    let agreement = || label.intent.as_deref().map_or(0.0, |intent| evidence.share_of(intent));
+    let agreement = || label.intent.as_deref().map_or(0.0, |intent| evidence.support_of(intent));
     let confidence = label.confidence.unwrap_or_else(agreement);
     let review = |reason: String| Decided { decision: Decision::Review, reason, confidence };
     let intent = match may_be_routed(label, &evidence.taxonomy) {
@@ -43,13 +42,13 @@ pub fn decide(label: &Label, evidence: &Evidence, min_confidence: f32) -> Decide
     };
     if confidence < min_confidence {
         return review(format!(
-            "the similar examples give {intent:?} {:.0} % of their vote, less than the {:.0} % asked for",
+            "the history gives {intent:?} {:.0} %, less than the {:.0} % asked for",
             confidence * 100.0,
             min_confidence * 100.0
         ));
     }
     let reason = if min_confidence > 0.0 {
-        format!("the similar examples give {intent:?} {:.0} % of their vote", confidence * 100.0)
+        format!("the history gives {intent:?} {:.0} %", confidence * 100.0)
     } else {
         "the answer names an intent of the taxonomy".to_owned()
     };

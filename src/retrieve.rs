@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use crate::confidence::support;
 use crate::rank::Vote;
 use crate::select::Chosen;
 use crate::store::{Example, Hits};
@@ -74,10 +75,10 @@ impl Evidence {
         self.shortlist.iter().map(String::as_str).collect()
     }
 
-    /// The share of the vote that an intent has.
+    /// What history says for an intent, 0 to 1.
     #[must_use]
-    pub fn share_of(&self, intent: &str) -> f32 {
-        self.votes.iter().find(|vote| vote.intent == intent).map_or(0.0, |vote| vote.share)
+    pub fn support_of(&self, intent: &str) -> f32 {
+        support(intent, &self.votes)
     }
 }
 

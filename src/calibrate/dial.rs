@@ -248,7 +248,7 @@ mod tests {
             // 10 % and three standard errors of a thousand draws.
             assert!(broken <= 128, "{n} answers: missed in {broken} of {DRAWS} draws");
             assert!(naive_broken > 350, "without the bound it would be missed: {naive_broken}");
-            assert!(set_at_all > DRAWS / 4, "{n} answers: it is no guarantee to route nothing: {set_at_all}");
+            assert!(set_at_all > DRAWS / 20, "{n} answers: it is no guarantee to route nothing: {set_at_all}");
         }
     }
 

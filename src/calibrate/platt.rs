@@ -67,7 +67,7 @@ mod tests {
 
     /// A hundred answers whose share of right ones rises with the score.
     fn answers() -> Vec<(f32, bool)> {
-        (0..100_u8).map(|i| (f32::from(i) / 100.0 + 0.005, i * 7 % 100 < i)).collect()
+        (0..100_u16).map(|i| (f32::from(i) / 100.0 + 0.005, i * 7 % 100 < i)).collect()
     }
 
     /// scipy 1.17, with `x` the logits and `y` the rights of these points, and `z = p[0]*x + p[1]`:

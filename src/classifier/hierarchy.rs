@@ -158,9 +158,14 @@ fn by_child(votes: &[Vote], level: &Level) -> Vec<Vote> {
             None => sums.push(Vote { intent: child.to_owned(), ..vote.clone() }),
         }
     }
-    let total: f32 = sums.iter().map(|sum| sum.share).sum();
+    // Given the parent, each kind of support adds up to 1 again.
+    let total = |of: &dyn Fn(&Vote) -> f32| sums.iter().map(of).sum::<f32>().max(f32::MIN_POSITIVE);
+    let (shares, neighbours) = (total(&|sum| sum.share), total(&|sum| sum.neighbours));
+    let probes = total(&|sum| sum.probe.unwrap_or(0.0));
     for sum in &mut sums {
-        sum.share /= total.max(f32::MIN_POSITIVE);
+        sum.share /= shares;
+        sum.neighbours /= neighbours;
+        sum.probe = sum.probe.map(|probe| probe / probes);
     }
     sums.sort_by(|a, b| b.share.total_cmp(&a.share));
     sums

@@ -84,9 +84,9 @@ pub(super) async fn run(args: &ClassifyArgs, common: &CommonArgs) -> anyhow::Res
     let settings = Settings::resolve(common)?;
     // Without a key nothing else is worth waiting for.
     let sends = !args.dry_run && !args.estimate;
-    let labelling = args.labeler.resolve(&settings.config, sends, args.output.as_deref())?;
+    let mut labelling = args.labeler.resolve(&settings.config, sends, args.output.as_deref())?;
     let tickets = tickets(args)?;
-    let mut classifier = build(args, &settings, &labelling).await?;
+    let mut classifier = build(args, &settings, &mut labelling).await?;
     if let Some(note) = classifier.note() {
         say(&format!("note: {note}"));
     }
@@ -131,10 +131,12 @@ pub(super) async fn run(args: &ClassifyArgs, common: &CommonArgs) -> anyhow::Res
     Ok(ExitCode::from(u8::from(tally.failed > 0)))
 }
 
-async fn build(args: &ClassifyArgs, settings: &Settings, labelling: &Labelling) -> Result<Classifier> {
+async fn build(args: &ClassifyArgs, settings: &Settings, labelling: &mut Labelling) -> Result<Classifier> {
+    let store = settings.open_store().await?;
+    labelling.look_up_threshold(store.as_ref()).await?;
     let mut builder = Classifier::builder()
         .labeler(labelling.labeler())
-        .store(settings.open_store().await?)
+        .store(store)
         .embedder(settings.embedder().await?)
         .k(labelling.k)
         .selection(labelling.evidence.selection)

@@ -8,11 +8,12 @@ use clap::{Args, ValueEnum};
 use super::CommonArgs;
 use super::claude::{ClaudeArgs, ClaudeRun};
 use super::evidence::{EvidenceArgs, EvidenceSettings};
+use crate::calibrate::cascade_threshold;
 use crate::config::{self, Config};
 use crate::embed::{DEFAULT_MODEL, Embedder, FastEmbedder};
 use crate::input::{self, InputOptions};
 use crate::label::{CascadeLabeler, Labeler, VoteLabeler};
-use crate::store::EdgeStore;
+use crate::store::{EdgeStore, ExampleStore};
 use crate::ticket::LabelledTicket;
 use crate::{Error, Result};
 
@@ -33,7 +34,7 @@ pub(super) struct LabelerArgs {
     /// cascade: the vote where it is sure, Claude for the rest [default: claude]
     #[arg(long, value_enum)]
     labeler: Option<LabelerKind>,
-    /// The vote of a cascade is sure from this share on [default: 0.9]
+    /// The vote of a cascade is sure from this confidence on [default: as calibrated, else 0.7]
     #[arg(long, value_name = "SHARE", value_parser = share)]
     cascade_threshold: Option<f32>,
     /// Below this confidence (0 to 1) a ticket goes to review [default: 0 for claude, 0.5 for vote]
@@ -62,8 +63,10 @@ pub(super) struct Labelling {
     pub(super) evidence: EvidenceSettings,
     pub(super) min_confidence: Option<f32>,
     pub(super) concurrency: usize,
-    /// The share of the vote from which a cascade does not ask.
+    /// The vote's confidence from which a cascade does not ask.
     pub(super) cascade_threshold: f32,
+    /// Whether that was said, and is not to be looked up.
+    has_threshold: bool,
 }
 
 /// Who labels.
@@ -128,6 +131,7 @@ impl LabelerArgs {
             min_confidence: self.min_confidence.or(config.min_confidence),
             concurrency,
             cascade_threshold,
+            has_threshold: self.cascade_threshold.is_some(),
         })
     }
 
@@ -143,6 +147,19 @@ impl LabelerArgs {
 }
 
 impl Labelling {
+    /// Takes the cascade's threshold from the store's calibration, unless one was given.
+    pub(super) async fn look_up_threshold(&mut self, store: &dyn ExampleStore) -> Result<()> {
+        if let Who::Claude(run) = &mut self.who
+            && run.cascade.is_some()
+            && !self.has_threshold
+            && let Some(found) = cascade_threshold(store, !self.evidence.no_probe).await?
+        {
+            run.cascade = Some(found);
+            self.cascade_threshold = found;
+        }
+        Ok(())
+    }
+
     /// The labeler of a usual pass over the tickets.
     pub(super) fn labeler(&self) -> Arc<dyn Labeler> {
         match &self.who {

@@ -189,7 +189,7 @@ fn wrong_settings_are_named() {
     bench.write("ticket-router.toml", "storre = \"x\"\n");
     bench.run(&["classify", "hello"]).fails_with(&["ticket-router.toml", "storre"]);
     bench.write("ticket-router.toml", "labeler = \"gpt\"\n");
-    bench.run(&["classify", "hello"]).fails_with(&["no labeler \"gpt\"", "claude or vote"]);
+    bench.run(&["classify", "hello"]).fails_with(&["no labeler \"gpt\"", "claude, vote or cascade"]);
     bench.write("ticket-router.toml", "");
     for wrong in [&["--min-confidence", "97"][..], &["-k", "0"], &["-k", "51"], &["--concurrency", "0"]] {
         assert_eq!(bench.run(&[&["classify", "hello", "--labeler", "vote"], wrong].concat()).code, 2, "{wrong:?}");
