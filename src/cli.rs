@@ -17,6 +17,7 @@ mod estimate;
 mod eval;
 mod evidence;
 mod index;
+mod lint;
 mod output;
 mod progress;
 mod summary;
@@ -47,6 +48,8 @@ enum Command {
     Classify(classify::ClassifyArgs),
     /// Measure on labelled tickets: no examples, static ones, retrieved ones
     Eval(eval::EvalArgs),
+    /// Find examples with a wrong label, and intents that are hard to tell apart
+    Lint(lint::LintArgs),
     /// Check the intents, rename them, merge them
     Taxonomy(taxonomy::TaxonomyArgs),
 }
@@ -139,6 +142,7 @@ pub async fn run() -> ExitCode {
         Command::Index(args) => index::run(args, &cli.common).await,
         Command::Classify(args) => classify::run(args, &cli.common).await,
         Command::Eval(args) => eval::run(args, &cli.common).await,
+        Command::Lint(args) => lint::run(args, &cli.common).await,
         Command::Taxonomy(args) => taxonomy::run(args, &cli.common).await,
     };
     match outcome {

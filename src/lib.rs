@@ -15,7 +15,7 @@
 //! - [`retrieve`], [`rank`], [`select`], [`prompt`], [`parse`], [`decide`]: pure stages;
 //!   [`probe`]: the second opinion that [`rank`] weighs in.
 //! - [`classifier`]: the one place where the stages meet.
-//! - [`input`], [`index`], [`relabel`], [`eval`], [`report`]: what is built on it.
+//! - [`input`], [`index`], [`relabel`], [`eval`], [`lint`], [`report`]: what is built on it.
 //!
 //! Start at [`Classifier::builder`].
 
@@ -31,6 +31,7 @@ pub mod eval;
 pub mod index;
 pub mod input;
 pub mod label;
+pub mod lint;
 pub mod parse;
 pub mod probe;
 pub mod prompt;

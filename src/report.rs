@@ -4,11 +4,13 @@
 mod classification;
 mod eval;
 mod index;
+mod lint;
 mod taxonomy;
 
 pub use classification::{explain, line};
 pub use eval::eval_table;
 pub use index::index_summary;
+pub use lint::lint_summary;
 pub use taxonomy::{findings, relabel_summary};
 
 /// A stranger's text as one line that does nothing to a terminal.

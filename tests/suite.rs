@@ -2,7 +2,7 @@
 //!
 //! Where a new test goes: what the program does by command in `index`, `classify`, `eval`, and in
 //! `attributes` and `shortlist` what these ask beside the intent and which intents they offer;
-//! Where a new test goes: what the program does by command in `index`, `classify`, `eval`, `taxonomy`;
+//! Where a new test goes: what the program does by command in `index`, `classify`, `eval`, `lint`, `taxonomy`;
 //! messages about bad input and a bad set-up in `bad_input`; the API's
 //! behaviour in `claude_*`, against the double in `raw_double` where it must misbehave; killed runs in `kill`; rendered
 //! prompts and request bodies in `prompts`; the library in `library`; `examples_db` itself
@@ -45,6 +45,8 @@ mod index;
 mod kill;
 #[path = "suite/library.rs"]
 mod library;
+#[path = "suite/lint.rs"]
+mod lint;
 #[path = "suite/prompts.rs"]
 mod prompts;
 #[path = "suite/raw_double.rs"]

@@ -26,9 +26,9 @@ impl Output {
         options.write(true).create(true).truncate(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options.open(&draft).with_context(|| {
-            format!("cannot write --output {}; check the folder and its permissions", place.display())
-        })?;
+        let file = options
+            .open(&draft)
+            .with_context(|| format!("cannot write {}; check the folder and its permissions", place.display()))?;
         Ok(Self::File { writer: BufWriter::new(file), draft, place: place.to_owned() })
     }
 
@@ -36,7 +36,7 @@ impl Output {
         match self {
             Self::Stdout => print(&format!("{text}\n")),
             Self::File { writer, place, .. } => {
-                writeln!(writer, "{text}").with_context(|| format!("cannot write --output {}", place.display()))
+                writeln!(writer, "{text}").with_context(|| format!("cannot write {}", place.display()))
             }
         }
     }
@@ -48,6 +48,6 @@ impl Output {
             .flush()
             .and_then(|()| writer.get_ref().sync_all())
             .and_then(|()| std::fs::rename(&draft, &place))
-            .with_context(|| format!("cannot write --output {}", place.display()))
+            .with_context(|| format!("cannot write {}", place.display()))
     }
 }
