@@ -19,6 +19,7 @@ mod estimate;
 mod eval;
 mod evidence;
 mod index;
+mod lint;
 mod output;
 mod progress;
 mod report_file;
@@ -52,6 +53,8 @@ enum Command {
     Eval(eval::EvalArgs),
     /// Learn from labelled tickets how sure answers are, and route only where they are right often enough
     Calibrate(calibrate::CalibrateArgs),
+    /// Find examples with a wrong label, and intents that are hard to tell apart
+    Lint(lint::LintArgs),
     /// Check the intents, rename them, merge them
     Taxonomy(taxonomy::TaxonomyArgs),
 }
@@ -145,6 +148,7 @@ pub async fn run() -> ExitCode {
         Command::Classify(args) => classify::run(args, &cli.common).await,
         Command::Eval(args) => eval::run(args, &cli.common).await,
         Command::Calibrate(args) => calibrate::run(args, &cli.common).await,
+        Command::Lint(args) => lint::run(args, &cli.common).await,
         Command::Taxonomy(args) => taxonomy::run(args, &cli.common).await,
     };
     match outcome {

@@ -16,7 +16,7 @@
 //!   [`decide`]: pure stages;
 //!   [`probe`]: the second opinion that [`rank`] weighs in.
 //! - [`classifier`]: the one place where the stages meet.
-//! - [`input`], [`index`], [`relabel`], [`eval`], [`calibrate`], [`report`]: what is built on it.
+//! - [`input`], [`index`], [`relabel`], [`eval`], [`calibrate`], [`lint`], [`report`]: what is built on it.
 //!
 //! Start at [`Classifier::builder`].
 
@@ -34,6 +34,7 @@ pub mod eval;
 pub mod index;
 pub mod input;
 pub mod label;
+pub mod lint;
 pub mod parse;
 pub mod probe;
 pub mod prompt;

@@ -9,8 +9,10 @@ use crate::taxonomy::Taxonomy;
 use crate::{Error, Result};
 
 mod fit;
+mod folds;
 mod train;
 
+pub use folds::out_of_fold;
 pub use train::{TrainedProbe, refresh, train};
 
 /// A linear classifier over embeddings.

@@ -9,6 +9,7 @@ mod index;
 mod markdown;
 mod reading;
 mod run;
+mod lint;
 mod taxonomy;
 
 pub use calibrate::calibration_summary;
@@ -18,6 +19,7 @@ pub use html::html;
 pub use index::index_summary;
 pub use markdown::markdown;
 pub use run::Run;
+pub use lint::lint_summary;
 pub use taxonomy::{findings, relabel_summary};
 
 use serde_json::{Value, json};

@@ -127,7 +127,8 @@ fn sort(candidates: &mut [Candidate]) {
     candidates.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.example.key.cmp(&b.example.key)));
 }
 
-fn rounded(score: f32) -> f32 {
+/// A score without the decimals that may differ from run to run.
+pub(crate) fn rounded(score: f32) -> f32 {
     (score * SCORE_DECIMALS).round() / SCORE_DECIMALS
 }
 

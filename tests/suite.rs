@@ -1,7 +1,7 @@
 //! The integration tests, one program so that the engine is linked once.
 //!
 //! Where a new test goes: what the program does by command in `index`, `classify`, `eval`
-//! (`eval_arms`, `eval_honest`), `calibrate`, `taxonomy`; what is retrieved and how it is used in `retrieval`, the way down a taxonomy in
+//! (`eval_arms`, `eval_honest`), `calibrate`, `lint`, `taxonomy`; what is retrieved and how it is used in `retrieval`, the way down a taxonomy in
 //! `hierarchy`; in `attributes` and `shortlist` what is asked beside the intent and which
 //! intents are offered; messages about bad input and a bad set-up in `bad_input`; the API's
 //! behaviour in `claude_*`, against the double in `raw_double` where it must misbehave; killed
@@ -53,6 +53,8 @@ mod index;
 mod kill;
 #[path = "suite/library.rs"]
 mod library;
+#[path = "suite/lint.rs"]
+mod lint;
 #[path = "suite/prompts.rs"]
 mod prompts;
 #[path = "suite/raw_double.rs"]

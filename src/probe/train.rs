@@ -13,7 +13,7 @@ use crate::unknown::familiarity;
 use crate::{Error, Result};
 
 /// With fewer examples, or fewer for each intent, the neighbours know as much.
-const MIN_EXAMPLES: usize = 200;
+pub(super) const MIN_EXAMPLES: usize = 200;
 const MIN_PER_INTENT: usize = 4;
 /// It is trained again when this share of the examples has changed.
 const STALE_SHARE: f64 = 0.1;
@@ -107,7 +107,7 @@ async fn describe(embedder: &dyn Embedder, taxonomy: Option<&Taxonomy>) -> Resul
     Ok(described.into_iter().map(|intent| intent.name.clone()).zip(vectors).collect())
 }
 
-fn is_enough(examples: usize, intents: usize) -> bool {
+pub(super) fn is_enough(examples: usize, intents: usize) -> bool {
     examples >= MIN_EXAMPLES && intents >= 2 && examples >= MIN_PER_INTENT * intents
 }
 

@@ -1,0 +1,172 @@
+//! `ticket-router lint`.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+
+use rand::rngs::StdRng;
+use rand::seq::SliceRandom as _;
+use rand::{Rng as _, SeedableRng as _};
+use serde_json::{Value, json};
+
+use crate::fixture::{Bench, repository, small_tickets};
+
+/// Rows with the labels of `swapped` of them exchanged for other ones, and what those were.
+fn swap(mut rows: Vec<Value>, swapped: usize, seed: u64) -> (Vec<Value>, BTreeMap<String, String>) {
+    let mut random = StdRng::seed_from_u64(seed);
+    let mut intents: Vec<String> = rows.iter().map(|row| row["intent"].as_str().unwrap().to_owned()).collect();
+    intents.sort();
+    intents.dedup();
+    let mut chosen: Vec<usize> = (0..rows.len()).collect();
+    chosen.shuffle(&mut random);
+    let mut right = BTreeMap::new();
+    for position in chosen.into_iter().take(swapped) {
+        let row = &mut rows[position];
+        let own = row["intent"].as_str().unwrap().to_owned();
+        let others: Vec<&String> = intents.iter().filter(|intent| **intent != own).collect();
+        row["intent"] = json!(others[random.random_range(0..others.len())]);
+        right.insert(row["id"].as_str().unwrap().to_owned(), own);
+    }
+    (rows, right)
+}
+
+fn lines(rows: &[Value]) -> String {
+    rows.iter().map(|row| format!("{row}\n")).collect()
+}
+
+fn small_rows(count: usize) -> Vec<Value> {
+    small_tickets(count).lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn suggestions(report: &Value) -> &Vec<Value> {
+    report["suggestions"].as_array().unwrap()
+}
+
+fn is_about_a_label(suggestion: &Value) -> bool {
+    ["mislabelled", "conflict"].contains(&suggestion["kind"].as_str().unwrap())
+}
+
+#[test]
+fn swapped_labels_come_first_with_the_right_ones_suggested_and_the_corrections_bring_them_back() {
+    let bench = Bench::empty();
+    // Enough for the probe, and attributes that must survive.
+    let (mut rows, right) = swap(small_rows(240), 12, 3);
+    for row in &mut rows {
+        row["reasoning"] = json!("It says so.");
+        row["created_at"] = json!("2026-03-01T08:00:00Z");
+        row["tier"] = json!("gold");
+    }
+    bench.write("t.jsonl", lines(&rows));
+    bench.run(&["index", "t.jsonl", "--source", "desk one"]).ok();
+    let report = bench.run(&["lint", "--json"]).ok().json();
+    assert_eq!((report["examples"].as_u64(), report["probe"].as_bool()), (Some(240), Some(true)));
+    let found = suggestions(&report);
+    let first: BTreeMap<String, String> = found[..right.len()]
+        .iter()
+        .map(|s| (s["id"].as_str().unwrap().to_owned(), s["suggested"].as_str().unwrap().to_owned()))
+        .collect();
+    assert_eq!(first, right);
+    assert!(found[..right.len()].iter().all(|s| is_about_a_label(s) && s["source"] == "desk one"));
+    let scores: Vec<f64> = found.iter().map(|s| s["score"].as_f64().unwrap()).collect();
+    assert!(scores.is_sorted_by(|a, b| a >= b) && scores.iter().all(|score| (0.0..=1.0).contains(score)));
+    let keys: Vec<&str> = found.iter().filter_map(|s| s["key"].as_str()).collect();
+    assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len(), "an example comes once");
+
+    let least = scores[right.len() - 1].to_string();
+    let run = bench.run(&["lint", "--corrections", "c.jsonl", "--min-score", &least]).ok();
+    let next = "12 corrections in c.jsonl; read them, take out what is wrong, then: ticket-router index c.jsonl --source \"desk one\"";
+    assert!(run.stderr.contains(next), "{}", run.stderr);
+    let corrections: Vec<Value> = fs::read_to_string(bench.dir.path().join("c.jsonl"))
+        .unwrap()
+        .lines()
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect();
+    for row in &corrections {
+        assert_eq!(row["intent"], json!(right[row["id"].as_str().unwrap()]));
+        assert_eq!(row["attributes"]["tier"], "gold");
+        assert_eq!(row["created_at"], "2026-03-01T08:00:00Z");
+        assert_eq!(row["reasoning"], Value::Null, "it argued for the old label");
+    }
+    let indexed = bench.run(&["index", "c.jsonl", "--source", "desk one", "--json"]).ok().json();
+    assert_eq!((indexed["updated"].as_u64(), indexed["added"].as_u64()), (Some(12), Some(0)), "{indexed}");
+    assert_eq!((indexed["embedded"].as_u64(), indexed["total"].as_u64()), (Some(0), Some(240)), "{indexed}");
+    let again = bench.run(&["lint", "--json"]).ok().json();
+    assert!(!suggestions(&again).iter().any(is_about_a_label), "{again}");
+}
+
+#[test]
+fn people_get_the_kinds_in_turn_with_the_start_of_the_tickets() {
+    let bench = Bench::empty();
+    let (mut rows, right) = swap(small_rows(60), 4, 5);
+    rows.push(json!({"id": "lone", "text": "Do you sing \u{1b}[31mopera at weddings?", "intent": "singing"}));
+    bench.write("t.jsonl", lines(&rows));
+    bench.run(&["index", "t.jsonl"]).ok();
+    let text = bench.run(&["lint", "--limit", "2"]).ok().stdout;
+    let about_labels = text.matches(" → ").count();
+    assert!((1..=4).contains(&about_labels), "{text}");
+    assert!(right.keys().any(|id| text.contains(&format!("  {id}  "))), "{text}");
+    assert!(text.contains("needs attention\"") && text.contains("of its neighbours' vote"), "{text}");
+    assert!(text.contains("few examples: 1") && text.contains("examples of \"singing\": 1;"), "{text}");
+    assert!(text.contains("on 61 examples, by neighbours alone"), "{text}");
+    let all = bench.run(&["lint", "--limit", "1000"]).ok().stdout;
+    assert!(right.keys().all(|id| all.contains(&format!("  {id}  "))), "{all}");
+    assert!(!all.contains("more (--limit") && text.contains("more (--limit"), "{text}");
+}
+
+#[test]
+fn a_file_of_corrections_is_private_for_one_source_and_never_replaced_unasked() {
+    let bench = Bench::empty();
+    let (rows, right) = swap(small_rows(60), 4, 5);
+    bench.write("t.jsonl", lines(&rows));
+    bench.run(&["index", "t.jsonl", "--source", "a"]).ok();
+    bench.write("mine.jsonl", "gone through by hand\n");
+    bench.run(&["lint", "--corrections", "mine.jsonl"]).fails_with(&["mine.jsonl", "--force"]);
+    assert_eq!(fs::read_to_string(bench.dir.path().join("mine.jsonl")).unwrap(), "gone through by hand\n");
+    bench.run(&["lint", "--corrections", "mine.jsonl", "--force", "--min-score", "0.8"]).ok();
+    let written = fs::read_to_string(bench.dir.path().join("mine.jsonl")).unwrap();
+    assert!(right.keys().all(|id| written.contains(&format!("\"{id}\""))), "{written}");
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let mode = fs::metadata(bench.dir.path().join("mine.jsonl")).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o600);
+    }
+    let none = bench.run(&["lint", "--corrections", "none.jsonl", "--min-score", "1"]).ok();
+    assert!(none.stderr.starts_with("0 corrections in none.jsonl"), "{}", none.stderr);
+
+    bench.run(&["index", "t.jsonl", "--source", "b"]).ok();
+    bench.run(&["lint", "--corrections", "c.jsonl"]).fails_with(&["\"a\", \"b\"", "--source"]);
+    bench.run(&["lint", "--corrections", "c.jsonl", "--source", "z"]).fails_with(&["\"z\"", "\"a\", \"b\""]);
+    bench.run(&["lint", "--corrections", "c.jsonl", "--source", "b"]).ok();
+    assert_eq!(bench.run(&["lint", "--min-score", "0.5"]).code, 2, "it says what goes into the file");
+}
+
+/// Runs only where the data set is present: it is measured, not shipped.
+#[test]
+fn of_500_swapped_labels_of_banking77_95_percent_are_among_the_first_1000_suggestions() {
+    let data = repository().join("../shared/data/banking77/train.csv");
+    if !data.is_file() {
+        eprintln!("skipped: {} is not there", data.display());
+        return;
+    }
+    let mut reader = csv::Reader::from_path(&data).unwrap();
+    let rows = reader.records().map(Result::unwrap).enumerate();
+    let rows = rows.map(|(i, row)| json!({"id": format!("B-{i}"), "text": &row[0], "intent": &row[1]})).collect();
+    let (rows, right) = swap(rows, 500, 42);
+    let bench = Bench::empty();
+    bench.write("t.jsonl", lines(&rows));
+    bench.run(&["index", "t.jsonl"]).ok();
+    let report = bench.run(&["lint", "--json"]).ok().json();
+    let found = suggestions(&report);
+    let first = &found[..found.len().min(1_000)];
+    let share = |list: &[Value]| {
+        let hits = list.iter().filter(|s| s["id"].as_str().is_some_and(|id| right.contains_key(id))).count();
+        hits as f64 / right.len() as f64
+    };
+    assert!(share(first) >= 0.95, "{} of the swapped are among the first 1,000", share(first));
+    // What is known of the swapped ones: most of the suggested labels are the true ones.
+    let restored = first
+        .iter()
+        .filter(|s| s["id"].as_str().and_then(|id| right.get(id)).is_some_and(|own| s["suggested"] == json!(own)));
+    let restored = restored.count();
+    assert!(restored as f64 >= 0.85 * right.len() as f64, "{restored} got their label back");
+}
