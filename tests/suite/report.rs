@@ -73,7 +73,7 @@ fn report_of_vote(bench: &Bench) -> PathBuf {
 #[test]
 fn a_report_has_the_form_of_its_ending_and_is_for_its_owner_only() {
     let bench = Bench::with_small_store();
-    bench.write("my test.csv", "id,text,intent\n1,my parcel is late,order_status\n2,secret | words,password_reset\n");
+    bench.write("my test.csv", "id,text,intent\n1,my parcel is late,order_status\n2,secret | words,karaoke\n");
     let args = ["eval", "my test.csv", "--labeler", "vote", "--json"];
     let reports = ["--report", "r.html", "--report", "r.md", "--report", "r.json"];
     let outcome = bench.run(&[&args[..], &reports[..]].concat()).ok();
@@ -89,7 +89,7 @@ fn a_report_has_the_form_of_its_ending_and_is_for_its_owner_only() {
     }
     let json: serde_json::Value = serde_json::from_str(&read("r.json")).unwrap();
     let record = &json["arms"][1]["records"][1];
-    assert_eq!((record["id"].as_str(), record["gold"].as_str()), (Some("2"), Some("password_reset")));
+    assert_eq!((record["id"].as_str(), record["gold"].as_str()), (Some("2"), Some("karaoke")));
     assert!(record["neighbours"][0]["text"].as_str().unwrap().contains("needs attention"));
     assert_eq!(json["run"]["examples"], 30);
     assert_eq!(json["run"]["test_sha256"].as_str().unwrap().len(), 64);
