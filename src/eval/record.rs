@@ -75,6 +75,7 @@ impl Record {
                 record.intent = answer.intent;
                 record.decision = Some(answer.decision);
                 record.confidence = answer.confidence;
+                record.calibrated = answer.calibrated;
                 record.cost_usd = answer.cost_usd;
                 record.latency_ms = Some(answer.latency_ms.total);
                 record.reasoning = answer.reasoning;
