@@ -6,10 +6,10 @@ mod classification;
 mod eval;
 mod html;
 mod index;
+mod lint;
 mod markdown;
 mod reading;
 mod run;
-mod lint;
 mod taxonomy;
 
 pub use calibrate::calibration_summary;
@@ -17,9 +17,9 @@ pub use classification::{explain, line};
 pub use eval::eval_table;
 pub use html::html;
 pub use index::index_summary;
+pub use lint::lint_summary;
 pub use markdown::markdown;
 pub use run::Run;
-pub use lint::lint_summary;
 pub use taxonomy::{findings, relabel_summary};
 
 use serde_json::{Value, json};

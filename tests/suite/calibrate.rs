@@ -150,7 +150,8 @@ async fn a_calibration_of_claude_holds_for_its_model_and_prompt_alone_and_shows_
 #[test]
 fn a_topic_that_was_never_seen_is_reviewed_unless_that_is_off() {
     let bench = Bench::with_store();
-    let classify = ["classify", "Which opening is best against the Sicilian defence in chess?", "--labeler", "vote", "--json"];
+    let classify =
+        ["classify", "Which opening is best against the Sicilian defence in chess?", "--labeler", "vote", "--json"];
     let run = |args: &[&str]| bench.run(&[&classify[..], args].concat()).ok().json();
     for args in [&[][..], &["--no-probe"], &["--min-confidence", "0"]] {
         let answer = run(args);

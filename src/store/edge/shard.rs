@@ -25,8 +25,9 @@ pub(super) const SPARSE: &str = "bm25";
 const KEYWORD_FIELDS: [&str; 4] = ["intent", "source", "language", "requester"];
 const TIME_FIELD: &str = "created_at";
 
-/// Beam width of the graph search; wide, because a missed neighbour is a missed example.
-const SEARCH_BEAM: usize = 256;
+/// Beam width of the graph search; wide, because a missed neighbour is a missed example. Twice as
+/// much found nothing more at 10,000 examples.
+const SEARCH_BEAM: usize = 128;
 
 /// Key and score.
 type Found = (Uuid, f32);
@@ -123,13 +124,20 @@ pub(super) fn query(shard: &EdgeShard, cache: &Cache, query: Query) -> Result<Hi
             .map(|point| Ok((convert::key(point.id)?, point.score)))
             .collect()
     };
-    let dense = search(DENSE, VectorInternal::Dense(query.dense))?;
     // A text without a single word (an emoji, say) has an empty vector, which finds nothing.
-    let sparse = if query.sparse.indices.is_empty() {
-        Vec::new()
-    } else {
-        search(SPARSE, VectorInternal::Sparse(convert::sparse(query.sparse)?))?
+    let by_words = || {
+        if query.sparse.indices.is_empty() {
+            return Ok(Vec::new());
+        }
+        search(SPARSE, VectorInternal::Sparse(convert::sparse(query.sparse.clone())?))
     };
+    // Side by side: together they are most of the time that a ticket takes.
+    let (dense, sparse) = std::thread::scope(|scope| {
+        let words = scope.spawn(by_words);
+        let dense = search(DENSE, VectorInternal::Dense(query.dense.clone()));
+        (dense, words.join().unwrap_or_else(|_| Err(Error::store("the search by words stopped"))))
+    });
+    let (dense, sparse) = (dense?, sparse?);
     let examples = examples(shard, cache, dense.iter().chain(&sparse).map(|(key, _)| *key))?;
     // One that was removed between the search and the reading is no hit.
     let hit = |(key, score): Found| {
