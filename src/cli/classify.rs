@@ -93,7 +93,7 @@ pub(super) async fn run(args: &ClassifyArgs, common: &CommonArgs) -> anyhow::Res
     let good: Vec<Ticket> = tickets.iter().filter_map(|row| row.ticket.as_ref().ok().cloned()).collect();
 
     if args.estimate {
-        estimate::run(&classifier, &good, &labelling, &settings.config, common.json).await?;
+        estimate::run(&classifier, &good, &labelling, common.json).await?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.batch {

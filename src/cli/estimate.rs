@@ -7,7 +7,7 @@ use super::{print, print_json};
 use crate::classifier::Classifier;
 use crate::claude::estimate::{ANSWER_TOKENS, BYTES_PER_TOKEN, Estimate, RequestSize, estimate};
 use crate::claude::{Client, ClientSettings};
-use crate::config::{self, Config};
+use crate::config;
 use crate::ticket::Ticket;
 
 /// Requests whose tokens are counted by the API; the others follow by their bytes.
@@ -17,7 +17,6 @@ pub(super) async fn run(
     classifier: &Classifier,
     tickets: &[Ticket],
     labelling: &Labelling,
-    _config: &Config,
     json: bool,
 ) -> anyhow::Result<()> {
     let run = labelling.claude().context("--estimate is for --labeler claude; vote costs nothing")?;
