@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use chrono::{SecondsFormat, Utc};
 use serde::Serialize;
 
 use crate::classifier::{Classification, Examples, Judge, Retriever, Strategy};
@@ -96,6 +97,8 @@ pub struct CalibrationReport {
     pub probability: Option<f32>,
     /// The dial of the vote's answers, for a cascade.
     pub cascade: Cascade,
+    /// When it was made (RFC 3339).
+    pub made_at: String,
     /// Whether it was stored.
     pub stored: bool,
     /// What else the user should know.
@@ -143,12 +146,14 @@ pub async fn calibrate(
     let dial = set(&own, options.target, options.confidence);
     let calibration = Calibration { slope, intercept, threshold: dial.threshold, target: options.target };
     let cascade = cascade(&own, &of_vote, &spent, options);
+    let made_at = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
     let entry = Entry {
         setup,
         calibration,
         confidence: options.confidence,
         coverage: dial.coverage,
         n,
+        made_at: Some(made_at.clone()),
         examples_then: retriever.store().count().await?,
         changed: 0,
         changed_in_place: 0,
@@ -177,6 +182,7 @@ pub async fn calibrate(
         probability: dial.threshold.map(|score| calibration.probability(score)),
         dial,
         cascade,
+        made_at,
         stored: !options.dry_run,
         notes: first_error.map(|e| format!("{errors} tickets failed; the first: {e}")).into_iter().collect(),
     })
@@ -259,6 +265,8 @@ async fn store(retriever: &Retriever, labeler: &str, mut entry: Entry, cascade: 
         target: cascade.target,
         confidence: cascade.confidence,
         probe: entry.setup.probe,
+        filter: entry.setup.filter.clone(),
+        made_at: entry.made_at.clone(),
     });
     stored.labelers.insert(labeler.to_owned(), entry);
     stored.write(store).await
