@@ -47,6 +47,9 @@ impl Answer {
     const NONE: Self = Self { score: 0.0, right: false, routable: false };
 }
 
+/// The name of a labeler whose own threshold is found with another one.
+const CASCADE: &str = "cascade";
+
 /// What a calibration is asked to do.
 #[derive(Debug, Clone)]
 pub struct CalibrateOptions {
@@ -167,6 +170,9 @@ pub async fn calibrate(
     let reliability = reliability(&probabilities);
     let right = own.iter().filter(|answer| answer.right).count();
     let first_error = answered.iter().find_map(|answer| answer.as_ref().err());
+    let kept = (labeler == CASCADE).then(|| {
+        "the cascade keeps the threshold that it has here; calibrate --labeler claude or vote finds one".to_owned()
+    });
     Ok(CalibrationReport {
         labeler,
         model,
@@ -184,7 +190,11 @@ pub async fn calibrate(
         cascade,
         made_at,
         stored: !options.dry_run,
-        notes: first_error.map(|e| format!("{errors} tickets failed; the first: {e}")).into_iter().collect(),
+        notes: first_error
+            .map(|e| format!("{errors} tickets failed; the first: {e}"))
+            .into_iter()
+            .chain(kept)
+            .collect(),
     })
 }
 
@@ -260,14 +270,17 @@ async fn store(retriever: &Retriever, labeler: &str, mut entry: Entry, cascade: 
     let manifest = store.blob(MANIFEST_BLOB).await?.map(|bytes| Manifest::from_json(&bytes)).transpose()?;
     entry.changed_in_place = manifest.map_or(0, |manifest| manifest.changed_in_place);
     let mut stored = Stored::read(store).await.unwrap_or_default();
-    stored.cascade = Some(CascadeEntry {
-        threshold: cascade.threshold,
-        target: cascade.target,
-        confidence: cascade.confidence,
-        probe: entry.setup.probe,
-        filter: entry.setup.filter.clone(),
-        made_at: entry.made_at.clone(),
-    });
+    // What was learned of a cascade holds for the threshold that it had.
+    if labeler != CASCADE {
+        stored.cascade = Some(CascadeEntry {
+            threshold: cascade.threshold,
+            target: cascade.target,
+            confidence: cascade.confidence,
+            probe: entry.setup.probe,
+            filter: entry.setup.filter.clone(),
+            made_at: entry.made_at.clone(),
+        });
+    }
     stored.labelers.insert(labeler.to_owned(), entry);
     stored.write(store).await
 }

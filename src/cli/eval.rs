@@ -143,6 +143,7 @@ impl Ground {
     }
 }
 
+/// Runs the arms on it.
 async fn measure(
     args: &EvalArgs,
     settings: &Settings,

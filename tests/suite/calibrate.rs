@@ -195,10 +195,14 @@ async fn a_cascade_has_the_threshold_that_the_store_is_calibrated_to_and_says_so
         let classify = ["classify", "where is my parcel", "--labeler", "cascade", "--json"];
         double.run(&bench, &[&classify[..], args].concat()).ok().stderr
     };
+    let note = format!("note: the cascade takes the vote's answer from a confidence of {threshold} on: by");
+    assert!(classify(&[]).contains(&note));
+    // What is learned of a cascade is learned with this threshold, so it must not move.
+    let args = ["calibrate", "few.jsonl", "--labeler", "cascade", "--target-precision", "0.5", "--confidence", "0.6"];
+    let outcome = double.run(&bench, &args).ok();
+    assert!(outcome.stderr.contains(&note) && outcome.stdout.contains("the cascade keeps"), "{}", outcome.stderr);
     let said = classify(&[]);
-    assert!(
-        said.contains(&format!("note: the cascade takes the vote's answer from a confidence of {threshold} on: by"))
-    );
+    assert!(said.contains(&note), "{said}");
     assert!(classify(&["--no-probe"]).contains("is not used, since it was made under another set-up"));
     assert!(!classify(&["--cascade-threshold", "0.4"]).contains("note:"));
 }
