@@ -4,17 +4,15 @@
 //! five-fold cross-validation on TRAIN, of which `--folds` runs the first N. Everything goes
 //! through the library's own index run, store and retriever.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Instant;
 
-use async_trait::async_trait;
 use clap::Parser;
 use ticket_router::classifier::{Examples, Gathered, Judge, Retriever, Scope};
 use ticket_router::claude::estimate::BYTES_PER_TOKEN;
 use ticket_router::claude::{DEFAULT_MODEL as CLAUDE, Models};
-use ticket_router::embed::{Bm25, cosine};
+use ticket_router::embed::{Bm25, Remembering, cosine};
 use ticket_router::index::{IndexOptions, index};
 use ticket_router::input::{self, InputOptions, Row, RowContent};
 use ticket_router::label::IntentsMode;
@@ -48,30 +46,6 @@ struct Args {
     /// How many of the five folds are run
     #[arg(long, default_value_t = FOLDS)]
     folds: usize,
-}
-
-/// Vectors that were computed before: folds share them.
-struct Known {
-    vectors: HashMap<String, Vec<f32>>,
-    inner: FastEmbedder,
-}
-
-#[async_trait]
-impl Embedder for Known {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn dimension(&self) -> usize {
-        self.inner.dimension()
-    }
-
-    async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>> {
-        if let Some(known) = texts.iter().map(|text| self.vectors.get(text).cloned()).collect() {
-            return Ok(known);
-        }
-        self.inner.embed(texts).await
-    }
 }
 
 /// What is measured, under its name: how often it was right, or the mean of a quantity.
@@ -131,11 +105,10 @@ async fn main() -> Result<()> {
     let train = rows(Path::new(&args.train))?;
     let test = args.test.as_ref().map(|path| rows(Path::new(path))).transpose()?;
     let paths = ModelPaths { usual: vec![".runtime".into()], ..ModelPaths::default() };
-    let mut known = Known { vectors: HashMap::new(), inner: FastEmbedder::load(DEFAULT_MODEL, &paths)? };
-    let texts: Vec<String> = train.iter().chain(test.iter().flatten()).map(|row| row.ticket.text.clone()).collect();
-    let vectors = known.inner.embed(texts.clone()).await?;
-    known.vectors = texts.into_iter().zip(vectors).collect();
-    let bench = Bench { embedder: Arc::new(known), taxonomy };
+    let embedder = Remembering::new(Arc::new(FastEmbedder::load(DEFAULT_MODEL, &paths)?));
+    // All at once; the folds share them.
+    embedder.embed(train.iter().chain(test.iter().flatten()).map(|row| row.ticket.text.clone()).collect()).await?;
+    let bench = Bench { embedder: Arc::new(embedder), taxonomy };
     let mut table = Table::default();
     if let Some(test) = test {
         bench.fold(&train, &test, &mut table).await?;
@@ -164,7 +137,7 @@ fn rows(path: &Path) -> Result<Vec<LabelledTicket>> {
 }
 
 struct Bench {
-    embedder: Arc<Known>,
+    embedder: Arc<Remembering>,
     taxonomy: Option<Taxonomy>,
 }
 
@@ -254,6 +227,7 @@ impl Filled {
             limit: CANDIDATES,
             filter: Filter::default(),
             exclude: Vec::new(),
+            exact: false,
         };
         let hits = self.retriever.store().query(query).await?;
         for weight in BM25_WEIGHTS {

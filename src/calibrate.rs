@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use chrono::{SecondsFormat, Utc};
 use serde::Serialize;
 
 use crate::classifier::{Classification, Examples, Judge, Retriever, Strategy};
@@ -45,6 +46,9 @@ impl Answer {
     /// A ticket that was not answered.
     const NONE: Self = Self { score: 0.0, right: false, routable: false };
 }
+
+/// The name of a labeler whose own threshold is found with another one.
+const CASCADE: &str = "cascade";
 
 /// What a calibration is asked to do.
 #[derive(Debug, Clone)]
@@ -96,6 +100,8 @@ pub struct CalibrationReport {
     pub probability: Option<f32>,
     /// The dial of the vote's answers, for a cascade.
     pub cascade: Cascade,
+    /// When it was made (RFC 3339).
+    pub made_at: String,
     /// Whether it was stored.
     pub stored: bool,
     /// What else the user should know.
@@ -143,12 +149,14 @@ pub async fn calibrate(
     let dial = set(&own, options.target, options.confidence);
     let calibration = Calibration { slope, intercept, threshold: dial.threshold, target: options.target };
     let cascade = cascade(&own, &of_vote, &spent, options);
+    let made_at = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
     let entry = Entry {
         setup,
         calibration,
         confidence: options.confidence,
         coverage: dial.coverage,
         n,
+        made_at: Some(made_at.clone()),
         examples_then: retriever.store().count().await?,
         changed: 0,
         changed_in_place: 0,
@@ -162,6 +170,9 @@ pub async fn calibrate(
     let reliability = reliability(&probabilities);
     let right = own.iter().filter(|answer| answer.right).count();
     let first_error = answered.iter().find_map(|answer| answer.as_ref().err());
+    let kept = (labeler == CASCADE).then(|| {
+        "the cascade keeps the threshold that it has here; calibrate --labeler claude or vote finds one".to_owned()
+    });
     Ok(CalibrationReport {
         labeler,
         model,
@@ -177,8 +188,13 @@ pub async fn calibrate(
         probability: dial.threshold.map(|score| calibration.probability(score)),
         dial,
         cascade,
+        made_at,
         stored: !options.dry_run,
-        notes: first_error.map(|e| format!("{errors} tickets failed; the first: {e}")).into_iter().collect(),
+        notes: first_error
+            .map(|e| format!("{errors} tickets failed; the first: {e}"))
+            .into_iter()
+            .chain(kept)
+            .collect(),
     })
 }
 
@@ -254,12 +270,17 @@ async fn store(retriever: &Retriever, labeler: &str, mut entry: Entry, cascade: 
     let manifest = store.blob(MANIFEST_BLOB).await?.map(|bytes| Manifest::from_json(&bytes)).transpose()?;
     entry.changed_in_place = manifest.map_or(0, |manifest| manifest.changed_in_place);
     let mut stored = Stored::read(store).await.unwrap_or_default();
-    stored.cascade = Some(CascadeEntry {
-        threshold: cascade.threshold,
-        target: cascade.target,
-        confidence: cascade.confidence,
-        probe: entry.setup.probe,
-    });
+    // What was learned of a cascade holds for the threshold that it had.
+    if labeler != CASCADE {
+        stored.cascade = Some(CascadeEntry {
+            threshold: cascade.threshold,
+            target: cascade.target,
+            confidence: cascade.confidence,
+            probe: entry.setup.probe,
+            filter: entry.setup.filter.clone(),
+            made_at: entry.made_at.clone(),
+        });
+    }
     stored.labelers.insert(labeler.to_owned(), entry);
     stored.write(store).await
 }

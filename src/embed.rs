@@ -8,11 +8,13 @@ use crate::{Error, Result};
 mod bm25;
 mod fastembed;
 mod locate;
+mod remembering;
 mod worker;
 
 pub use self::bm25::{Bm25, Bm25Settings};
 pub use self::fastembed::{DEFAULT_MODEL, FastEmbedder};
 pub use self::locate::ModelPaths;
+pub use self::remembering::Remembering;
 
 /// Turns texts into vectors of unit length.
 ///

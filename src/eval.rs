@@ -15,7 +15,6 @@ mod compare;
 pub mod confusion;
 mod curve;
 pub mod curves;
-mod duplicates;
 pub mod metrics;
 pub mod record;
 mod run;
@@ -133,7 +132,7 @@ fn report(answered: Answered, options: &EvalOptions) -> Result<EvalReport> {
     let (has_duplicate, seed) = (has_duplicate.as_slice(), options.seed);
     let tested = score::Tested { tickets: &tickets, gold: &gold, has_duplicate, taxonomy: &taxonomy, seed };
     for (arm, answers) in options.arms.iter().zip(answers) {
-        arms.push(score::arm(&arm.name, arm.labeler.name(), tested, answers)?);
+        arms.push(score::arm(arm, tested, answers)?);
     }
     for arm in arms.iter().filter(|arm: &&ArmReport| arm.errors > 0) {
         let first = arm.mistakes.iter().find_map(|mistake| mistake.error.as_deref()).unwrap_or_default();

@@ -15,6 +15,7 @@ use crate::store::Example;
 
 mod corpus;
 mod corrections;
+mod evaluation;
 mod intents;
 mod judge;
 mod labels;
@@ -23,6 +24,7 @@ mod neighbours;
 
 pub use corpus::Corpus;
 pub use corrections::corrections;
+pub use evaluation::Evaluation;
 pub use intents::FEW;
 
 use judge::judge;
@@ -119,18 +121,34 @@ pub struct LintReport {
     pub unlisted: usize,
     /// Whether there were enough examples for the probe beside the neighbours.
     pub probe: bool,
+    /// Tickets of the evaluation that says which examples mislead; `None` where the other examples do.
+    pub evaluated: Option<usize>,
 }
 
 /// Looks for doubtful labels. Compares each example with every other one, so the time grows with
-/// the square of their number. `progress` is told what is done and of how much.
-pub fn lint(corpus: &Corpus, progress: &(dyn Fn(usize, usize) + Sync)) -> Result<LintReport> {
+/// the square of their number. Which examples mislead is taken from `evaluation`, or where there is
+/// none from what each example would be taken for by the others. `progress` is told what is done and
+/// of how much. Fails when the evaluation is that of another store.
+pub fn lint(
+    corpus: &Corpus,
+    evaluation: Option<&Evaluation>,
+    progress: &(dyn Fn(usize, usize) + Sync),
+) -> Result<LintReport> {
+    let leads = evaluation.map(|evaluation| evaluation.leads(corpus)).transpose()?;
     let judged = judge(corpus, progress)?;
     let mut suggestions = labels::doubtful(corpus, &judged);
-    suggestions.extend(misleading::misleading(corpus, &judged, &suggestions));
+    let leads = leads.unwrap_or_else(|| misleading::leave_one_out(corpus, &judged));
+    suggestions.extend(misleading::misleading(corpus, &leads, &suggestions));
     suggestions.extend(intents::overlapping(corpus, &judged));
     suggestions.extend(intents::few(corpus));
     suggestions.sort_by(|a, b| b.score.total_cmp(&a.score));
-    Ok(LintReport { suggestions, examples: corpus.len(), unlisted: corpus.unlisted(), probe: judged.probe })
+    Ok(LintReport {
+        suggestions,
+        examples: corpus.len(),
+        unlisted: corpus.unlisted(),
+        probe: judged.probe,
+        evaluated: evaluation.map(Evaluation::tickets),
+    })
 }
 
 /// A share as whole per cent.

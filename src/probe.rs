@@ -3,6 +3,7 @@
 //!
 //! It has seen every example, so it must never be measured on one.
 
+use ndarray::ArrayViewMut1;
 use serde::{Deserialize, Serialize};
 
 use crate::taxonomy::Taxonomy;
@@ -96,18 +97,14 @@ impl Probe {
             .zip(biases)
             .map(|(row, bias)| crate::embed::cosine(row, vector) + bias)
             .collect();
-        let highest = logits.iter().copied().fold(f32::NEG_INFINITY, f32::max);
-        for logit in &mut logits {
-            *logit = (*logit - highest).exp();
-        }
-        let total: f32 = logits.iter().sum();
+        fit::softmax(ArrayViewMut1::from(&mut logits));
         let mut opinion: Vec<(&str, f32)> = Vec::with_capacity(logits.len());
         for (name, value) in self.names.iter().zip(logits) {
             let Some(name) = name.as_deref() else { continue };
             match opinion.iter_mut().find(|(known, _)| *known == name) {
                 // Merged intents share a name.
-                Some((_, p)) => *p += value / total,
-                None => opinion.push((name, value / total)),
+                Some((_, p)) => *p += value,
+                None => opinion.push((name, value)),
             }
         }
         opinion

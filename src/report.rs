@@ -9,6 +9,7 @@ mod index;
 mod lint;
 mod markdown;
 mod reading;
+mod rows;
 mod run;
 mod taxonomy;
 

@@ -11,11 +11,10 @@ use crate::retrieve::Candidate;
 /// At most so many examples of one requester, so that one customer cannot fill the prompt.
 pub const PER_REQUESTER: usize = 2;
 
-/// Two texts of one intent this similar by cosine say the same.
+/// Two texts this similar by cosine are near-duplicates,
 const SAME_COSINE: f32 = 0.97;
-/// Or whose sets of words have this much in common (Jaccard) while the cosine is not far off.
+/// or two with this much in common of all their words (Jaccard).
 const SAME_WORDS: f32 = 0.8;
-const SAME_WORDS_COSINE: f32 = 0.8;
 
 /// How much nearness to the ticket counts beside difference from what is already chosen
 /// (maximal marginal relevance, Carbonell and Goldstein 1998).
@@ -154,28 +153,28 @@ impl Pool<'_> {
     }
 }
 
-/// Whether two examples of the same intent say the same thing.
+/// Whether two examples of the same intent are near-duplicates; with two intents the contradiction
+/// is worth showing.
 #[must_use]
 pub fn is_near_duplicate(a: &Candidate, b: &Candidate) -> bool {
     let texts = || (&a.example.labelled.ticket.text, &b.example.labelled.ticket.text);
     a.intent() == b.intent() && is_near_text(cosine(&a.vector, &b.vector), texts().0, texts().1)
 }
 
-/// Whether two texts say the same: by the cosine of their vectors, or by their words.
+/// Whether two texts are near-duplicates, by the cosine of their vectors or by their words: the one
+/// definition, for what is shown, for `eval` and for `lint`.
 #[must_use]
 pub fn is_near_text(cosine: f32, a: &str, b: &str) -> bool {
-    cosine >= SAME_COSINE || (cosine >= SAME_WORDS_COSINE && jaccard(a, b) >= SAME_WORDS)
+    cosine >= SAME_COSINE || jaccard(a, b) >= SAME_WORDS
 }
 
 /// What two texts have in common of all their words, 0 to 1.
-pub(crate) fn jaccard(a: &str, b: &str) -> f32 {
-    let words = |text: &str| -> HashSet<String> {
-        text.split(|letter: char| !letter.is_alphanumeric())
-            .filter(|word| !word.is_empty())
-            .map(str::to_lowercase)
-            .collect()
-    };
-    let (a, b) = (words(a), words(b));
+fn jaccard(a: &str, b: &str) -> f32 {
+    fn words(text: &str) -> HashSet<&str> {
+        text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).collect()
+    }
+    let (a, b) = (a.to_lowercase(), b.to_lowercase());
+    let (a, b) = (words(&a), words(&b));
     let (common, all) = (a.intersection(&b).count(), a.union(&b).count());
     #[expect(clippy::cast_precision_loss, reason = "texts have few words")]
     if all == 0 { 0.0 } else { common as f32 / all as f32 }
@@ -218,6 +217,16 @@ mod tests {
         let shown = select(&candidates, &[], 5, Selection::Nearest);
         // The second has the same words, the fourth nearly the same vector.
         assert_eq!(texts(&shown), ["my parcel is late", "my parcel is late, again", "something else"]);
+    }
+
+    /// Four of five words in common are 0.8; four of six are not.
+    #[test]
+    fn words_or_vectors_alone_make_a_near_duplicate() {
+        let is_near = |text: &str, cosine: f32| is_near_text(cosine, "Where is my parcel now?", text);
+        assert!(is_near("my parcel, where IS", 0.1));
+        assert!(!is_near("my parcel, where IS it", 0.1));
+        assert!(is_near("something else", 0.97));
+        assert!(!is_near("something else", 0.969));
     }
 
     #[test]

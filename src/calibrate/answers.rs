@@ -3,7 +3,7 @@
 use futures::stream::{self, StreamExt as _};
 use uuid::Uuid;
 
-use crate::classifier::{Classification, Embedded, Judge, Retriever, Scope, WINDOW};
+use crate::classifier::{Classification, Embedded, Judge, Retriever, Scope, WINDOW, let_arrive};
 use crate::eval::{EMBED_CHUNK, Progress, StoredIdentities};
 use crate::ticket::LabelledTicket;
 use crate::{Error, Result};
@@ -57,9 +57,8 @@ pub(super) async fn answer(
         if let Err(e) = &answer
             && e.is_fatal()
         {
-            // What is under way is paid for: let it arrive, so that the journal keeps it.
             let e = e.clone();
-            stream.by_ref().take(started).for_each(|_| std::future::ready(())).await;
+            let_arrive(stream, started).await;
             return Err(e);
         }
         answers.push(answer);

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::classifier::{Retriever, Strategy};
 use crate::confidence::Calibration;
 use crate::store::{CALIBRATION_BLOB, ExampleStore, MANIFEST_BLOB, Manifest};
 use crate::{Error, Result};
@@ -66,6 +67,9 @@ pub struct Entry {
     pub coverage: f64,
     /// Calibration tickets.
     pub n: usize,
+    /// When it was made (RFC 3339); earlier versions did not say.
+    #[serde(default)]
+    pub made_at: Option<String>,
     /// Examples in the store when it was made.
     pub examples_then: usize,
     /// How many of them have changed since, up to the last rebuild of the store.
@@ -87,6 +91,12 @@ pub struct CascadeEntry {
     pub confidence: f64,
     /// Whether the store's probe had a say.
     pub probe: bool,
+    /// What examples had to pass.
+    #[serde(default)]
+    pub filter: String,
+    /// When it was made (RFC 3339); earlier versions did not say.
+    #[serde(default)]
+    pub made_at: Option<String>,
 }
 
 /// All calibrations of a store.
@@ -147,7 +157,8 @@ impl Stored {
         let again = format!("run again: ticket-router calibrate FILE --labeler {labeler}");
         if let Some(difference) = entry.setup.difference(setup)? {
             let note = format!(
-                "the calibration of {labeler} is not used, since it was made under another set-up: {difference}; {again}"
+                "the calibration of {labeler}{} is not used, since it was made under another set-up: {difference}; {again}",
+                of(entry.made_at.as_ref())
             );
             return Ok((None, Some(note)));
         }
@@ -156,8 +167,9 @@ impl Stored {
         let is_stale = entry.share_of_examples(changed) > STALE_SHARE;
         let note = is_stale.then(|| {
             format!(
-                "{changed} examples have changed since {labeler} was calibrated on {}; {again}",
-                entry.examples_then
+                "{changed} examples have changed since {labeler} was calibrated on {}{}; {again}",
+                entry.examples_then,
+                of(entry.made_at.as_ref())
             )
         });
         Ok((Some(entry.calibration), note))
@@ -187,10 +199,41 @@ impl Entry {
     }
 }
 
-/// The score from which on a cascade takes the vote's answer, if the store was calibrated for it
-/// and its probe is used, or left out, as it was then.
-pub async fn cascade_threshold(store: &dyn ExampleStore, probe: bool) -> Result<Option<f32>> {
-    Ok(Stored::read(store).await?.cascade.filter(|entry| entry.probe == probe).and_then(|entry| entry.threshold))
+/// The score from which on a cascade takes the vote's answer, if the store was calibrated for it and
+/// that fits; and in words where it is from, or why there is none.
+pub async fn cascade_threshold(retriever: &Retriever, strategy: Strategy) -> Result<(Option<f32>, String)> {
+    let stored = Stored::read(retriever.store()).await?;
+    stored.cascade.map_or_else(
+        || Ok((None, "the store is not calibrated; ticket-router calibrate FILE finds a threshold".to_owned())),
+        |entry| entry.fitting(&retriever.setup(strategy)),
+    )
+}
+
+impl CascadeEntry {
+    fn fitting(&self, now: &Setup) -> Result<(Option<f32>, String)> {
+        // All that the vote depends on; it was calibrated as one choice among all intents.
+        let then = Setup { probe: self.probe, filter: self.filter.clone(), strategy: "flat".to_owned(), ..now.clone() };
+        let of = of(self.made_at.as_ref());
+        Ok(match (then.difference(now)?, self.threshold) {
+            (Some(difference), _) => {
+                let why = format!(
+                    "its calibration{of} is not used, since it was made under another set-up: {difference}; run again: \
+                     ticket-router calibrate FILE"
+                );
+                (None, why)
+            }
+            (None, None) => (None, format!("by its calibration{of} no threshold gives {:.1} %", self.target * 100.0)),
+            (None, found) => {
+                let (target, sure) = (self.target * 100.0, self.confidence * 100.0);
+                (found, format!("by the store's calibration{of}, for {target:.1} % with {sure:.0} % confidence"))
+            }
+        })
+    }
+}
+
+/// When a calibration was made, as an addition to its name.
+fn of(made_at: Option<&String>) -> String {
+    made_at.map(|when| format!(" (of {when})")).unwrap_or_default()
 }
 
 fn unwritable(e: &serde_json::Error) -> Error {
@@ -223,6 +266,7 @@ mod tests {
             confidence: 0.9,
             coverage: 0.87,
             n: 1540,
+            made_at: Some("2026-03-01T08:00:00Z".into()),
             examples_then: 1_000,
             changed: 0,
             changed_in_place: 40,
@@ -260,6 +304,48 @@ mod tests {
         ] {
             assert!(said(change).is_some());
         }
+    }
+
+    #[test]
+    fn what_earlier_versions_stored_can_still_be_read() {
+        let mut json: Value = serde_json::from_slice(&stored().to_json().unwrap()).unwrap();
+        json["labelers"]["claude"].as_object_mut().unwrap().remove("made_at").unwrap();
+        json["cascade"] = serde_json::json!({"threshold": 0.8, "target": 0.97, "confidence": 0.9, "probe": true});
+        let read = Stored::from_json(json.to_string().as_bytes()).unwrap();
+        assert_eq!((read.labelers["claude"].made_at.as_ref(), read.labelers["claude"].n), (None, 1540));
+        assert_eq!(read.cascade.unwrap().fitting(&setup()).unwrap().0, Some(0.8));
+    }
+
+    #[test]
+    fn a_cascade_takes_its_threshold_only_where_the_vote_is_as_it_was() {
+        let entry = CascadeEntry {
+            threshold: Some(0.8),
+            target: 0.97,
+            confidence: 0.9,
+            probe: true,
+            filter: String::new(),
+            made_at: Some("2026-03-01T08:00:00Z".into()),
+        };
+        let fitting = |change: fn(&mut Setup)| {
+            let mut now = setup();
+            change(&mut now);
+            entry.fitting(&now).unwrap()
+        };
+        // What the model sees is nothing to the vote.
+        let (found, why) = fitting(|now| (now.model, now.examples) = (None, None));
+        assert_eq!(found, Some(0.8));
+        assert!(why.contains("(of 2026-03-01T08:00:00Z), for 97.0 % with 90 % confidence"), "{why}");
+        for (change, what) in [
+            ((|now| now.probe = false) as fn(&mut Setup), "probe (true then, false now)"),
+            (|now| now.filter = "language".into(), "filter (\"\" then, \"language\" now)"),
+            (|now| now.strategy = "hierarchical".into(), "strategy (\"flat\" then, \"hierarchical\" now)"),
+        ] {
+            let (found, why) = fitting(change);
+            assert_eq!(found, None);
+            assert!(why.contains(what) && why.contains("ticket-router calibrate FILE"), "{why}");
+        }
+        let hopeless = CascadeEntry { threshold: None, ..entry }.fitting(&setup()).unwrap();
+        assert!(hopeless.0.is_none() && hopeless.1.contains("no threshold gives 97.0 %"), "{hopeless:?}");
     }
 
     #[test]

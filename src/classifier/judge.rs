@@ -95,8 +95,8 @@ impl Judge {
     pub fn setup(&self, retriever: &Retriever) -> Result<Setup> {
         let identity = self.labeler.identity(retriever.taxonomy())?;
         let shown = identity.prompt.is_some().then(|| format!("{} {:?}", self.k, self.selection).to_lowercase());
-        let strategy = format!("{:?}", self.strategy).to_lowercase();
-        Ok(Setup { model: identity.model, prompt: identity.prompt, examples: shown, strategy, ..retriever.setup() })
+        let of_search = retriever.setup(self.strategy);
+        Ok(Setup { model: identity.model, prompt: identity.prompt, examples: shown, ..of_search })
     }
 
     /// The labeler's name.

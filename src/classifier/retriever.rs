@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use super::Strategy;
 use crate::calibrate::Setup;
 use crate::embed::{Bm25, Embedder, embed_checked};
 use crate::probe::Probe;
@@ -124,10 +125,11 @@ impl Retriever {
     }
 
     /// What of a calibration's set-up lies here.
-    pub(super) fn setup(&self) -> Setup {
+    pub(crate) fn setup(&self, strategy: Strategy) -> Setup {
         let filter = if self.filter == Filter::default() { String::new() } else { format!("{:?}", self.filter.must) };
-        let embedder = self.embedder.name().to_owned();
-        Setup { embedder, probe: self.has_probe(), filter, unknown: !self.without_unknown, ..Setup::default() }
+        let strategy = format!("{strategy:?}").to_lowercase();
+        let (embedder, probe, unknown) = (self.embedder.name().to_owned(), self.has_probe(), !self.without_unknown);
+        Setup { embedder, strategy, probe, filter, unknown, ..Setup::default() }
     }
 
     /// Whether the store's probe, which has seen every example, has a say.

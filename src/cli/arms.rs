@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use super::claude::ClaudeRun;
 use super::evidence::{SelectionArg, StrategyArg};
 use super::wiring::{LabelerKind, Labelling, share};
+use crate::classifier::Retriever;
 use crate::eval::{Arm, Shows};
 use crate::label::{Labeler, VoteLabeler};
 use crate::{Error, Result};
@@ -48,8 +49,8 @@ pub(super) enum ArmArg {
 
 /// An arm as it was asked for; what is not set is as for the whole run.
 #[derive(Debug, Clone, Default)]
-struct NamedArm {
-    name: String,
+pub(super) struct NamedArm {
+    pub(super) name: String,
     labeler: Option<LabelerKind>,
     model: Option<String>,
     k: Option<usize>,
@@ -66,8 +67,8 @@ impl ArmArgs {
         self.arm.iter().any(|arm| matches!(arm.labeler, Some(LabelerKind::Claude | LabelerKind::Cascade)))
     }
 
-    /// The arms, in their order. `claude` is the run that arms with Claude are part of.
-    pub(super) fn build(&self, labelling: &Labelling, claude: Option<&ClaudeRun>) -> Result<Vec<Arm>> {
+    /// The arms that are asked for, in their order. `claude` is the run that those with Claude are part of.
+    pub(super) fn wanted(&self, labelling: &Labelling, claude: Option<&ClaudeRun>) -> Result<Vec<NamedArm>> {
         let is_claude = labelling.claude().is_some();
         if labelling.claude().is_some_and(|run| run.cascade.is_some()) {
             return Err(Error::configuration(
@@ -112,7 +113,29 @@ impl ArmArgs {
         if wanted.is_empty() {
             return Err(Error::configuration("--arms none leaves nothing to compare; give an --arm"));
         }
-        wanted.iter().map(|named| self.arm(named, labelling, claude)).collect()
+        Ok(wanted)
+    }
+
+    /// Makes them, and says which threshold a cascade has where none was given: that of the store
+    /// of `retriever`, if it was calibrated.
+    pub(super) async fn build(
+        &self,
+        mut wanted: Vec<NamedArm>,
+        labelling: &Labelling,
+        claude: Option<&ClaudeRun>,
+        retriever: Option<&Retriever>,
+    ) -> Result<(Vec<Arm>, Vec<String>)> {
+        let mut notes = Vec::new();
+        for arm in wanted.iter_mut().filter(|arm| arm.labeler == Some(LabelerKind::Cascade) && arm.threshold.is_none())
+        {
+            let is_fixed = matches!(arm.examples, Some(Shows::Static | Shows::StaticTokens));
+            let strategy = arm.strategy.map_or(labelling.evidence.strategy, Into::into);
+            let (threshold, note) = labelling.threshold(retriever.filter(|_| !is_fixed), strategy).await?;
+            arm.threshold = Some(threshold);
+            notes.extend(note.map(|note| format!("arm {}: {note}", arm.name)));
+        }
+        let arms = wanted.iter().map(|named| self.arm(named, labelling, claude)).collect::<Result<_>>()?;
+        Ok((arms, notes))
     }
 
     /// The labeler's usual arm, for a learning curve.
@@ -138,8 +161,7 @@ impl ArmArgs {
             (LabelerKind::Vote, _) => Arc::new(VoteLabeler),
             (_, None) => return Err(Error::internal("an arm asks Claude, but the run has none")),
             (kind, Some(run)) => {
-                let threshold = named.threshold.unwrap_or(labelling.cascade_threshold);
-                let cascade = (kind == LabelerKind::Cascade).then_some(threshold);
+                let cascade = named.threshold.filter(|_| kind == LabelerKind::Cascade);
                 let run = run.variant(named.model.as_deref(), named.prompts.as_deref(), cascade)?;
                 again = (1..self.repeat).map(|round| run.arm_labeler(round)).collect();
                 run.arm_labeler(0)

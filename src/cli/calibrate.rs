@@ -8,7 +8,7 @@ use clap::Args;
 use super::output::Output;
 use super::progress::Progress;
 use super::wiring::{LabelerArgs, Settings, read_labelled};
-use super::{CommonArgs, InputArgs, summary};
+use super::{CommonArgs, InputArgs, say, summary};
 use crate::calibrate::{CalibrateOptions, calibrate};
 use crate::classifier::Retriever;
 use crate::report;
@@ -41,10 +41,13 @@ pub(super) struct CalibrateArgs {
 
 pub(super) async fn run(args: &CalibrateArgs, common: &CommonArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::resolve(common)?;
-    let labelling = args.labeler.resolve(&settings.config, true, args.output.as_deref())?;
+    let mut labelling = args.labeler.resolve(&settings.config, true, args.output.as_deref())?;
     let tickets = read_labelled(&args.file, &args.columns.options())?;
     let retriever = Retriever::open(settings.open_store().await?, settings.embedder().await?).await?;
     let retriever = labelling.evidence.apply(retriever);
+    if let Some(note) = labelling.look_up_threshold(&retriever).await? {
+        say(&format!("note: {note}"));
+    }
     let options = CalibrateOptions {
         target: args.target_precision,
         confidence: args.confidence,

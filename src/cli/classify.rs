@@ -13,7 +13,7 @@ use super::output::Output;
 use super::progress::Progress;
 use super::wiring::{LabelerArgs, Labelling, Settings, read_labelled};
 use super::{CommonArgs, InputArgs, batch, estimate, say, summary};
-use crate::classifier::{Classification, Classifier};
+use crate::classifier::{Classification, Classifier, let_arrive};
 use crate::decide::Decision;
 use crate::ticket::Ticket;
 use crate::{Error, Result, input, report};
@@ -133,7 +133,6 @@ pub(super) async fn run(args: &ClassifyArgs, common: &CommonArgs) -> anyhow::Res
 
 async fn build(args: &ClassifyArgs, settings: &Settings, labelling: &mut Labelling) -> Result<Classifier> {
     let store = settings.open_store().await?;
-    labelling.look_up_threshold(store.as_ref()).await?;
     let mut builder = Classifier::builder()
         .labeler(labelling.labeler())
         .store(store)
@@ -157,7 +156,12 @@ async fn build(args: &ClassifyArgs, settings: &Settings, labelling: &mut Labelli
         (ExamplesArg::Static, Some(path)) => builder.static_examples(read_labelled(path, &args.columns.options())?),
         _ => builder,
     };
-    builder.build().await
+    let mut classifier = builder.build().await?;
+    if let Some(note) = labelling.look_up_threshold(classifier.retriever()).await? {
+        say(&format!("note: {note}"));
+        classifier.set_labeler(labelling.labeler());
+    }
+    Ok(classifier)
 }
 
 fn tickets(args: &ClassifyArgs) -> Result<Vec<InputTicket>> {
@@ -207,8 +211,7 @@ async fn classify(
         match &answer {
             // What is wrong with the set-up will be wrong with every ticket.
             Err(e) if e.is_fatal() => {
-                // What is under way is paid for: let it arrive, so that the journal keeps it.
-                answers.by_ref().take(started).for_each(|_| std::future::ready(())).await;
+                let_arrive(answers, started).await;
                 return Err(e.clone().into());
             }
             Err(_) => tally.failed += 1,

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use clap::{Args, ValueEnum};
 
 use super::arms::{ArmArgs, is_usual};
@@ -14,6 +15,7 @@ use super::report_file::{LearnedFrom, ReportFile, Subject};
 use super::wiring::{LabelerArgs, Labelling, Settings, read_labelled, read_taxonomy};
 use super::{CommonArgs, InputArgs, say, summary};
 use crate::classifier::Retriever;
+use crate::embed::Embedder;
 use crate::eval::{EvalOptions, EvalReport, Split, TemporaryStores, evaluate, evaluate_split, learning_curve};
 use crate::store::{ExampleStore, TAXONOMY_BLOB};
 use crate::taxonomy::Taxonomy;
@@ -89,20 +91,27 @@ pub(super) async fn run(args: &EvalArgs, common: &CommonArgs) -> anyhow::Result<
         _ => None,
     };
     let claude = labelling.claude().or(beside.as_ref());
-    let arms = args.arms.build(&labelling, claude)?;
-    if let Some(bar) = args.fail_under.iter().find(|bar| arms.iter().all(|arm| arm.name != bar.arm)) {
+    if args.split().is_none() && args.taxonomy.is_some() {
+        let why = "--taxonomy is for --split and --folds; otherwise it is the store's, which index --taxonomy sets";
+        return Err(Error::configuration(why).into());
+    }
+    let wanted = args.arms.wanted(&labelling, claude)?;
+    if let Some(bar) = args.fail_under.iter().find(|bar| wanted.iter().all(|arm| arm.name != bar.arm)) {
         return refused(bar);
     }
     args.report.iter().try_for_each(ReportFile::check)?;
     let input = args.columns.options();
     let tickets = read_labelled(&args.file, &input)?;
     let static_examples = args.r#static.as_ref().map(|path| read_labelled(path, &input)).transpose()?;
+    let ground = Ground::open(args, &settings, &labelling).await?;
+    let (arms, notes) = args.arms.build(wanted, &labelling, claude, ground.retriever.as_ref()).await?;
     let options = EvalOptions { arms, static_examples, seed: args.seed, concurrency: labelling.concurrency };
-    let outcome = measure(args, &settings, &labelling, tickets, &options, common.quiet).await;
+    let outcome = measure(args, &settings, &labelling, ground, tickets, &options, common.quiet).await;
     if let Some(run) = claude {
         summary::print_account(run);
     }
-    let (outcome, learned_from) = outcome?;
+    let (mut outcome, learned_from) = outcome?;
+    outcome.notes.splice(0..0, notes);
     let mut output = Output::open(args.output.as_deref())?;
     let text = if common.json { serde_json::to_string_pretty(&outcome)? } else { report::eval_table(&outcome) };
     output.line(text.trim_end())?;
@@ -117,43 +126,54 @@ pub(super) async fn run(args: &EvalArgs, common: &CommonArgs) -> anyhow::Result<
     Ok(ExitCode::from(u8::from(missed(&args.fail_under, &outcome) || failed)))
 }
 
-/// On the store as it is, or on temporary ones.
+/// What is searched: the store as it is; for --split and --folds temporary ones take its place.
+struct Ground {
+    embedder: Arc<dyn Embedder>,
+    retriever: Option<Retriever>,
+}
+
+impl Ground {
+    async fn open(args: &EvalArgs, settings: &Settings, labelling: &Labelling) -> Result<Self> {
+        let embedder = settings.embedder().await?;
+        if args.split().is_some() {
+            return Ok(Self { embedder, retriever: None });
+        }
+        let retriever = Retriever::open(settings.open_store().await?, Arc::clone(&embedder)).await?;
+        Ok(Self { embedder, retriever: Some(labelling.evidence.apply(retriever)) })
+    }
+}
+
+/// Runs the arms on it.
 async fn measure(
     args: &EvalArgs,
     settings: &Settings,
     labelling: &Labelling,
+    ground: Ground,
     tickets: Vec<LabelledTicket>,
     options: &EvalOptions,
     quiet: bool,
 ) -> anyhow::Result<(EvalReport, LearnedFrom)> {
     let progress = Progress::new("evaluating", quiet);
     let report = |done, total| progress.update(done, total);
-    let embedder = settings.embedder().await?;
     let curve: Vec<usize> = args.curve.iter().map(|n| *n as usize).collect();
     let on_curve = EvalOptions { arms: vec![ArmArgs::retrieved(labelling)], ..options.clone() };
+    let Ground { embedder, retriever } = ground;
     let stores = |taxonomy| {
         let evidence = &labelling.evidence;
-        TemporaryStores::new(Arc::clone(&embedder), taxonomy).with(evidence.filter.clone(), evidence.no_probe)
+        TemporaryStores::new(embedder, taxonomy).with(evidence.filter.clone(), evidence.no_probe)
     };
-    let Some(split) = args.split() else {
-        if args.taxonomy.is_some() {
-            return Err(Error::configuration(
-                "--taxonomy is for --split and --folds; otherwise it is the store's, which index --taxonomy sets",
-            )
-            .into());
-        }
-        let store = settings.open_store().await?;
-        let retriever = Retriever::open(store.clone(), Arc::clone(&embedder)).await?;
-        let retriever = labelling.evidence.apply(retriever);
+    if let Some(retriever) = retriever {
+        let store = retriever.store();
         let mut outcome = evaluate(&retriever, tickets.clone(), options, &report).await?;
         if !curve.is_empty() {
-            let stores = stores(own_taxonomy(store.as_ref()).await?);
-            let pool = stores.examples_of(store.as_ref()).await?;
+            let stores = stores(own_taxonomy(store).await?);
+            let pool = stores.examples_of(store).await?;
             outcome.curve = learning_curve(&stores, &pool, &tickets, &curve, &on_curve, &report).await?;
         }
         let intents = retriever.taxonomy().intents.len();
         return Ok((outcome, LearnedFrom { examples: store.count().await?, intents }));
-    };
+    }
+    let split = args.split().context("there is neither a store nor a split")?;
     let stores = stores(args.taxonomy(settings).await?);
     let intents = tickets.iter().map(|labelled| labelled.intent.as_str()).collect::<BTreeSet<_>>().len();
     let mut outcome = evaluate_split(&stores, &tickets, split, options, &report).await?;

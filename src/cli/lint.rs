@@ -11,12 +11,16 @@ use super::output::Output;
 use super::progress::Progress;
 use super::wiring::{Settings, share};
 use super::{CommonArgs, print, print_json, say};
-use crate::lint::{Corpus, LintReport, SURE, corrections, lint};
+use crate::lint::{Corpus, Evaluation, LintReport, SURE, corrections, lint};
 use crate::{Error, Result, report};
 
 /// What `lint` takes.
 #[derive(Debug, Args)]
 pub(super) struct LintArgs {
+    /// Take the misleading examples from the last evaluation: the file of eval --report FILE.json
+    /// [default: from what each example would be taken for by the others]
+    #[arg(long, value_name = "FILE")]
+    eval: Option<PathBuf>,
     /// Print at most so many suggestions of a kind; --json prints all
     #[arg(long, value_name = "N", default_value_t = 10)]
     limit: usize,
@@ -38,12 +42,14 @@ pub(super) struct LintArgs {
 pub(super) async fn run(args: &LintArgs, common: &CommonArgs) -> anyhow::Result<ExitCode> {
     let settings = Settings::resolve(common)?;
     args.corrections.as_deref().map_or(Ok(()), |path| check_place(path, args.force))?;
+    let evaluation = args.eval.as_deref().map(read_evaluation).transpose()?;
     let corpus = Arc::new(Corpus::read(settings.open_store().await?.as_ref()).await?);
     let corrected =
         args.corrections.as_deref().map(|path| Ok::<_, Error>((path, corpus.source(args.source.as_deref())?)));
     let corrected = corrected.transpose()?;
     let progress = Progress::new("comparing", common.quiet);
-    let found = tokio::task::spawn_blocking(move || lint(&corpus, &|done, total| progress.update(done, total))).await;
+    let work = move || lint(&corpus, evaluation.as_ref(), &|done, total| progress.update(done, total));
+    let found = tokio::task::spawn_blocking(work).await;
     let found = found.map_err(|e| Error::internal(format!("the comparison stopped: {e}")))??;
     if common.json {
         print_json(&found)?;
@@ -54,6 +60,14 @@ pub(super) async fn run(args: &LintArgs, common: &CommonArgs) -> anyhow::Result<
         write(&found, path, &source, args)?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn read_evaluation(path: &Path) -> Result<Evaluation> {
+    let name = format!("--eval {}", path.display());
+    let json = std::fs::read(path).map_err(|e| {
+        Error::bad_input(format!("{name}: {e}; make one with: ticket-router eval FILE --report out.json"))
+    })?;
+    Evaluation::from_json(&json, &name)
 }
 
 fn write(found: &LintReport, path: &Path, source: &str, args: &LintArgs) -> anyhow::Result<()> {

@@ -9,6 +9,7 @@ use super::CommonArgs;
 use super::claude::{ClaudeArgs, ClaudeRun};
 use super::evidence::{EvidenceArgs, EvidenceSettings};
 use crate::calibrate::cascade_threshold;
+use crate::classifier::{Retriever, Strategy};
 use crate::config::{self, Config};
 use crate::embed::{DEFAULT_MODEL, Embedder, FastEmbedder};
 use crate::input::{self, InputOptions};
@@ -64,10 +65,8 @@ pub(super) struct Labelling {
     pub(super) evidence: EvidenceSettings,
     pub(super) min_confidence: Option<f32>,
     pub(super) concurrency: usize,
-    /// The vote's confidence from which a cascade does not ask.
-    pub(super) cascade_threshold: f32,
-    /// Whether that was said, and is not to be looked up.
-    has_threshold: bool,
+    /// The vote's confidence from which a cascade does not ask, if it was given.
+    cascade_threshold: Option<f32>,
 }
 
 /// Who labels.
@@ -121,12 +120,12 @@ impl LabelerArgs {
             })?,
         };
         let concurrency = self.concurrency(config);
-        let cascade_threshold = self.cascade_threshold.unwrap_or(CascadeLabeler::THRESHOLD);
         let who = match kind {
             LabelerKind::Vote => Who::Vote,
             LabelerKind::Claude | LabelerKind::Cascade => {
                 let mut run = self.claude.run(config, concurrency, sends, output)?;
-                run.cascade = (kind == LabelerKind::Cascade).then_some(cascade_threshold);
+                let threshold = self.cascade_threshold.unwrap_or(CascadeLabeler::THRESHOLD);
+                run.cascade = (kind == LabelerKind::Cascade).then_some(threshold);
                 Who::Claude(Box::new(run))
             }
         };
@@ -136,8 +135,7 @@ impl LabelerArgs {
             k: self.evidence.k.map(|n| n as usize).or(config.k).unwrap_or(crate::classifier::DEFAULT_K),
             min_confidence: self.min_confidence.or(config.min_confidence),
             concurrency,
-            cascade_threshold,
-            has_threshold: self.cascade_threshold.is_some(),
+            cascade_threshold: self.cascade_threshold,
         })
     }
 
@@ -153,17 +151,36 @@ impl LabelerArgs {
 }
 
 impl Labelling {
-    /// Takes the cascade's threshold from the store's calibration, unless one was given.
-    pub(super) async fn look_up_threshold(&mut self, store: &dyn ExampleStore) -> Result<()> {
-        if let Who::Claude(run) = &mut self.who
-            && run.cascade.is_some()
-            && !self.has_threshold
-            && let Some(found) = cascade_threshold(store, !self.evidence.no_probe).await?
-        {
-            run.cascade = Some(found);
-            self.cascade_threshold = found;
+    /// From which confidence of the vote on a cascade does not ask: as given, as the store of
+    /// `retriever` is calibrated, or the usual one. Unless it was given, a note says which and why.
+    pub(super) async fn threshold(
+        &self,
+        retriever: Option<&Retriever>,
+        strategy: Strategy,
+    ) -> Result<(f32, Option<String>)> {
+        if let Some(given) = self.cascade_threshold {
+            return Ok((given, None));
         }
-        Ok(())
+        let (found, why) = match retriever {
+            Some(retriever) => cascade_threshold(retriever, strategy).await?,
+            None => (None, "a calibration is for what is retrieved from its own store".to_owned()),
+        };
+        let threshold = found.unwrap_or(CascadeLabeler::THRESHOLD);
+        let usual = if found.is_none() { ", as usual" } else { "" };
+        let note = format!("the cascade takes the vote's answer from a confidence of {threshold} on{usual}: {why}");
+        Ok((threshold, Some(note)))
+    }
+
+    /// Finds the threshold of a run that is a cascade, unless it was given; a note says which it is.
+    pub(super) async fn look_up_threshold(&mut self, retriever: &Retriever) -> Result<Option<String>> {
+        if self.claude().is_none_or(|run| run.cascade.is_none()) {
+            return Ok(None);
+        }
+        let (threshold, note) = self.threshold(Some(retriever), self.evidence.strategy).await?;
+        if let Who::Claude(run) = &mut self.who {
+            run.cascade = Some(threshold);
+        }
+        Ok(note)
     }
 
     /// The labeler of a usual pass over the tickets.

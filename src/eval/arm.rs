@@ -2,14 +2,18 @@
 
 use std::sync::Arc;
 
+use serde::{Deserialize, Serialize};
+
 use crate::classifier::{DEFAULT_K, Examples, Judge, Strategy};
 use crate::label::Labeler;
 use crate::select::Selection;
 
 /// What an arm shows the labeler.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Shows {
     /// No examples.
+    #[serde(rename = "none")]
     Nothing,
     /// The same examples for every ticket: those that are given, or `k` drawn from the store.
     Static,

@@ -4,11 +4,12 @@ use futures::future::join_all;
 use futures::stream::{self, StreamExt as _};
 use uuid::Uuid;
 
-use super::duplicates::has_near_duplicate;
 use super::metrics::Scored;
 use super::stored::{StaticExamples, StoredIdentities};
 use super::{EvalOptions, Progress};
-use crate::classifier::{Classification, Embedded, Judge, Retriever, Scope, WINDOW};
+use crate::classifier::{Classification, Embedded, Gathered, Judge, Retriever, Scope, WINDOW, let_arrive};
+use crate::retrieve::Candidate;
+use crate::select::is_near_text;
 use crate::taxonomy::Taxonomy;
 use crate::ticket::LabelledTicket;
 use crate::{Error, Result};
@@ -152,9 +153,8 @@ pub(super) async fn answer(
             if let Err(e) = &answer
                 && e.is_fatal()
             {
-                // What is under way is paid for: let it arrive, so that the journal keeps it.
                 let e = e.clone();
-                stream.by_ref().take(started).for_each(|_| std::future::ready(())).await;
+                let_arrive(stream, started).await;
                 return Err(e);
             }
             arm.answers.push(answer);
@@ -188,7 +188,16 @@ async fn answer_all(
     };
     let judged = arms.iter().map(|judges| join_all(judges.iter().map(|judge| judge.judge(retriever, &gathered))));
     let answers = join_all(judged).await.into_iter().map(one_answer).collect();
-    (has_near_duplicate(&gathered.ticket.text, &gathered.candidates), answers)
+    (has_near_duplicate(&gathered), answers)
+}
+
+/// Whether one of the examples that were found says nearly the same as the ticket. Its intent does
+/// not matter: what the labeler sees is nearly the ticket itself.
+fn has_near_duplicate(gathered: &Gathered) -> bool {
+    let is_near = |candidate: &Candidate| {
+        is_near_text(candidate.cosine, &gathered.ticket.text, &candidate.example.labelled.ticket.text)
+    };
+    gathered.candidates.iter().any(is_near)
 }
 
 /// The first answer, unless a later one shows that the run must not go on.

@@ -3,6 +3,7 @@
 use serde::Serialize;
 
 use super::Usage;
+use super::arm::{Arm, Shows};
 use super::attributes::{self, AttributeScore};
 use super::bootstrap;
 use super::metrics::{self, CaseScore, IntentScore, Scored};
@@ -23,6 +24,8 @@ pub struct ArmReport {
     pub name: String,
     /// Who labelled.
     pub labeler: String,
+    /// What it was shown.
+    pub shows: Shows,
     /// The model that answered.
     pub model: Option<String>,
     /// Tickets.
@@ -114,7 +117,7 @@ pub(super) struct Tested<'a> {
     pub(super) seed: u64,
 }
 
-pub(super) fn arm(name: &str, labeler: &str, tested: Tested<'_>, of_arm: ArmAnswers) -> Result<ArmReport> {
+pub(super) fn arm(arm: &Arm, tested: Tested<'_>, of_arm: ArmAnswers) -> Result<ArmReport> {
     let Tested { tickets, gold, has_duplicate, taxonomy, seed } = tested;
     let ArmAnswers { answers, stable } = of_arm;
     // When nothing at all was answered there is nothing to measure: say why instead.
@@ -123,6 +126,7 @@ pub(super) fn arm(name: &str, labeler: &str, tested: Tested<'_>, of_arm: ArmAnsw
     {
         return Err(Error::new(first.kind(), format!("no ticket could be classified: {first}")));
     }
+    let labeler = arm.labeler.name();
     let escalated = (labeler == "cascade").then(|| answers.iter().filter(|answer| is_escalated(answer)).count());
     let costs: Option<Vec<f64>> =
         answers.iter().map(|answer| answer.as_ref().map_or(Some(0.0), |answer| answer.cost_usd)).collect();
@@ -168,8 +172,9 @@ pub(super) fn arm(name: &str, labeler: &str, tested: Tested<'_>, of_arm: ArmAnsw
     let n_others = others().count();
     let reliability = reliability(&confidences);
     Ok(ArmReport {
-        name: name.to_owned(),
+        name: arm.name.clone(),
         labeler: labeler.to_owned(),
+        shows: arm.shows,
         model,
         n,
         accuracy: real(right) / real(n),

@@ -1,15 +1,12 @@
 //! Stores that live as long as a measurement: some examples, indexed as usual, in a folder that
 //! is removed afterwards. No text is embedded twice.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
-
-use async_trait::async_trait;
 
 use crate::classifier::Retriever;
-use crate::embed::{Embedder, embed_checked};
+use crate::embed::{Embedder, Remembering};
 use crate::index::{IndexOptions, index};
 use crate::input::{Row, RowContent};
 use crate::store::{EdgeStore, ExampleStore, Filter};
@@ -39,7 +36,7 @@ impl TemporaryStores {
     /// Stores whose examples `embedder` embeds; without a taxonomy their labels are the intents.
     #[must_use]
     pub fn new(embedder: Arc<dyn Embedder>, taxonomy: Option<Taxonomy>) -> Self {
-        let embedder = Arc::new(Remembering { inner: embedder, vectors: RwLock::default() });
+        let embedder = Arc::new(Remembering::new(embedder));
         Self { embedder, taxonomy, filter: Filter::default(), without_probe: false }
     }
 
@@ -99,44 +96,6 @@ impl TemporaryStores {
             retriever = retriever.without_probe();
         }
         Ok(Filled { retriever, examples: report.total, note, _folder: folder })
-    }
-}
-
-/// An embedder that keeps what it computed.
-struct Remembering {
-    inner: Arc<dyn Embedder>,
-    vectors: RwLock<HashMap<String, Vec<f32>>>,
-}
-
-impl Remembering {
-    fn remember(&self, text: String, vector: Vec<f32>) {
-        self.vectors.write().unwrap_or_else(PoisonError::into_inner).insert(text, vector);
-    }
-
-    fn known(&self, text: &str) -> Option<Vec<f32>> {
-        self.vectors.read().unwrap_or_else(PoisonError::into_inner).get(text).cloned()
-    }
-}
-
-#[async_trait]
-impl Embedder for Remembering {
-    fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    fn dimension(&self) -> usize {
-        self.inner.dimension()
-    }
-
-    async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>> {
-        let unknown: Vec<String> = texts.iter().filter(|text| self.known(text).is_none()).cloned().collect();
-        if !unknown.is_empty() {
-            let vectors = embed_checked(self.inner.as_ref(), unknown.clone()).await?;
-            for (text, vector) in unknown.into_iter().zip(vectors) {
-                self.remember(text, vector);
-            }
-        }
-        Ok(texts.iter().filter_map(|text| self.known(text)).collect())
     }
 }
 

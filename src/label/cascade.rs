@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Label, Labeler, VoteLabeler};
+use super::{Identity, Label, Labeler, VoteLabeler};
 use crate::Result;
 use crate::retrieve::Evidence;
+use crate::taxonomy::Taxonomy;
 
 /// A cascade (Viola and Jones 2001; for language models `FrugalGPT`, Chen et al. 2023): a cheap
 /// labeler first, a dear one for what the cheap one is not sure of.
@@ -42,6 +43,10 @@ impl Labeler for CascadeLabeler {
         self.dear.default_min_confidence()
     }
 
+    fn identity(&self, taxonomy: &Taxonomy) -> Result<Identity> {
+        self.dear.identity(taxonomy)
+    }
+
     async fn label(&self, evidence: &Evidence) -> Result<Label> {
         let mut sure = VoteLabeler::vote(evidence);
         if self.is_sure(&sure) {
@@ -68,7 +73,6 @@ impl Labeler for CascadeLabeler {
 mod tests {
     use super::*;
     use crate::rank::Vote;
-    use crate::taxonomy::Taxonomy;
     use crate::ticket::Ticket;
 
     struct Fixed;
@@ -77,6 +81,10 @@ mod tests {
     impl Labeler for Fixed {
         fn name(&self) -> &'static str {
             "fixed"
+        }
+
+        fn identity(&self, _: &Taxonomy) -> Result<Identity> {
+            Ok(Identity { model: Some("m".into()), prompt: None })
         }
 
         async fn label(&self, _: &Evidence) -> Result<Label> {
@@ -108,5 +116,11 @@ mod tests {
             assert_eq!(cascade.preview(&evidence).unwrap().is_some(), sends);
             assert!(label.notes[0].starts_with("cascade: "), "{:?}", label.notes);
         }
+    }
+
+    #[test]
+    fn a_cascade_answers_otherwise_when_its_dear_labeler_changes() {
+        let cascade = CascadeLabeler::new(Arc::new(Fixed), 0.75);
+        assert_eq!(cascade.identity(&Taxonomy::from_labels([])).unwrap().model.as_deref(), Some("m"));
     }
 }

@@ -105,6 +105,11 @@ impl Corpus {
         &self.intents[self.labels[position]]
     }
 
+    /// The id of its ticket.
+    pub(super) fn id(&self, position: usize) -> &str {
+        &self.examples[position].labelled.ticket.id
+    }
+
     /// What the ticket says.
     pub(super) fn text(&self, position: usize) -> &str {
         &self.examples[position].labelled.ticket.text

@@ -5,18 +5,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use ndarray::ArrayView1;
 
 use super::Corpus;
+use super::misleading::leading;
 use super::neighbours::{Neighbour, nearest};
 use crate::Result;
 use crate::probe::out_of_fold;
-use crate::rank::{TEMPERATURE, VOTERS, shares};
+use crate::rank::{VOTERS, shares};
 
 /// Near-duplicates are looked for among so many neighbours.
 const KEPT: usize = 50;
 /// Added to a share of the vote before the probe multiplies it, so that among labels without
 /// a vote the probe decides.
 const FLOOR: f32 = 0.01;
-/// So many of the nearest voters for a winner have led to it, if they weigh about as much as the nearest.
-const LEADERS: usize = 3;
 
 /// The verdicts on all examples, by position.
 pub(super) struct Judged {
@@ -54,10 +53,8 @@ impl Judged {
     pub(super) fn leaders(&self, corpus: &Corpus, position: usize) -> impl Iterator<Item = usize> {
         let winner = self.verdicts[position].winner;
         let voters = self.neighbours[position].iter().take(VOTERS);
-        let mut voters =
-            voters.filter(move |voter| Some(corpus.labels[voter.position]) == winner).take(LEADERS).peekable();
-        let nearest = voters.peek().map_or(0.0, |voter| voter.cosine);
-        voters.filter(move |voter| voter.cosine >= nearest - TEMPERATURE).map(|voter| voter.position)
+        let voters = voters.filter(move |voter| Some(corpus.labels[voter.position]) == winner);
+        leading(voters.map(|voter| (voter.position, voter.cosine)))
     }
 }
 

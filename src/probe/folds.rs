@@ -41,8 +41,7 @@ pub fn out_of_fold(
             places.map(|(_, &position)| position).collect()
         };
         let (held_out, kept) = (part(true), part(false));
-        let wanted = affordable.min(kept.len());
-        let used: Vec<usize> = (0..wanted).map(|place| kept[place * kept.len() / wanted]).collect();
+        let used = fit::spread(&kept, affordable);
         let rows = used.iter().flat_map(|&position| vectors.row(position)).copied().collect();
         let known = used.iter().map(|&position| labels[position]).collect();
         let weights = fit::fit(rows, known, vectors.ncols(), classes)?;
@@ -75,12 +74,7 @@ fn opinions(vectors: &Array2<f32>, weights: &[f32], classes: usize) -> Result<Ar
     let rows = ArrayView2::from_shape((classes, vectors.ncols()), rows)
         .map_err(|e| Error::internal(format!("the probe's weights have the wrong shape: {e}")))?;
     let mut opinions = vectors.dot(&rows.t()) + ArrayView1::from(biases);
-    for mut row in opinions.outer_iter_mut() {
-        let highest = row.fold(f32::NEG_INFINITY, |highest, &logit| highest.max(logit));
-        row.mapv_inplace(|logit| (logit - highest).exp());
-        let total = row.sum();
-        row /= total;
-    }
+    opinions.outer_iter_mut().for_each(fit::softmax);
     Ok(opinions)
 }
 

@@ -144,10 +144,9 @@ pub fn train(
 
     // By intent and in turns, so that every intent keeps its share.
     let affordable = fit::affordable_rows(dimension, classes.len()).max(MIN_EXAMPLES);
-    let wanted = affordable.min(examples.len());
     let mut order: Vec<usize> = (0..examples.len()).collect();
     order.sort_by_key(|&position| label(&examples[position].0));
-    let used: Vec<usize> = (0..wanted).map(|place| order[place * order.len() / wanted]).collect();
+    let used = fit::spread(&order, affordable);
 
     let rows = |chosen: &mut dyn Iterator<Item = usize>| {
         let mut rows = Rows::default();

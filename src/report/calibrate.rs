@@ -36,7 +36,7 @@ pub fn calibration_summary(report: &CalibrationReport) -> String {
     cascade(&mut out, &report.cascade);
     out.push('\n');
     let stored = if report.stored {
-        format!("stored: classify and eval with --labeler {} use it from now on", report.labeler)
+        format!("stored ({}): classify and eval with --labeler {} use it from now on", report.made_at, report.labeler)
     } else {
         "nothing was stored (--dry-run)".to_owned()
     };

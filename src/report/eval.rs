@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use super::{dollars, reading};
+use super::{dollars, interval, percent, reading, rows};
 use crate::eval::stats::real;
 use crate::eval::{ArmReport, CurvePoint, EvalReport, Split};
 
@@ -20,7 +20,7 @@ pub fn eval_table(report: &EvalReport) -> String {
     }
 
     out.push('\n');
-    table(&mut out, &arm_rows(&report.arms));
+    table(&mut out, &rows::arms(&report.arms));
     out.push('\n');
     table(&mut out, &more_rows(report));
     if !report.comparisons.is_empty() {
@@ -35,14 +35,16 @@ pub fn eval_table(report: &EvalReport) -> String {
     }
     if first.cases.len() > 1 {
         out.push('\n');
-        table(&mut out, &case_rows(&report.arms));
+        table(&mut out, &rows::by("case", &report.arms, rows::cases));
     }
     if !first.attributes.is_empty() {
         out.push('\n');
         table(&mut out, &attribute_rows(&report.arms));
     }
     out.push('\n');
-    weakest(&mut out, &report.arms[report.arms.len() - 1]);
+    let last = &report.arms[report.arms.len() - 1];
+    let _ = writeln!(out, "weakest intents of the arm {} (all of them with --json):", last.name);
+    table(&mut out, &rows::weakest(last, WEAKEST));
     out
 }
 
@@ -72,7 +74,6 @@ fn split(split: Option<Split>) -> String {
 
 /// What is not always there: a column appears when an arm has something to say in it.
 fn more_rows(report: &EvalReport) -> Vec<Vec<String>> {
-    let percent = |share: f64| format!("{:.1} %", share * 100.0);
     let column = |name: &str, cell: &dyn Fn(&ArmReport) -> Option<String>| {
         let cells: Vec<Option<String>> = report.arms.iter().map(cell).collect();
         cells.iter().any(Option::is_some).then(|| {
@@ -80,14 +81,14 @@ fn more_rows(report: &EvalReport) -> Vec<Vec<String>> {
             std::iter::once(name.to_owned()).chain(cells).collect::<Vec<String>>()
         })
     };
-    let interval = |(low, high): (f64, f64)| format!("{} – {}", dollars(Some(low)), dollars(Some(high)));
+    let money = |(low, high): (f64, f64)| format!("{} – {}", dollars(Some(low)), dollars(Some(high)));
     let columns: Vec<Vec<String>> = [
         column("arm", &|arm| Some(arm.name.clone())),
         column("without near-duplicates", &|arm| {
             arm.accuracy_without_duplicates.filter(|_| report.near_duplicates > 0).map(percent)
         }),
         column("macro-F1 95 %", &|arm| Some(format!("{:.3} – {:.3}", arm.macro_f1_ci95.0, arm.macro_f1_ci95.1))),
-        column("cost 95 %", &|arm| arm.cost_ci95.filter(|cost| cost.1 > 0.0).map(interval)),
+        column("cost 95 %", &|arm| arm.cost_ci95.filter(|cost| cost.1 > 0.0).map(money)),
         column("asked Claude", &|arm| arm.escalated.map(|asked| percent(real(asked) / real(arm.n)))),
         column("answer stays", &|arm| arm.consistency.map(percent)),
     ]
@@ -104,62 +105,10 @@ fn curve_rows(curve: &[CurvePoint]) -> Vec<Vec<String>> {
             point.per_intent.to_string(),
             point.examples.to_string(),
             point.n.to_string(),
-            format!("{:.1} %", point.accuracy * 100.0),
-            format!("{:.1} – {:.1}", point.ci95.0 * 100.0, point.ci95.1 * 100.0),
+            percent(point.accuracy),
+            interval(point.ci95),
         ]
     }));
-    rows
-}
-
-fn arm_rows(arms: &[ArmReport]) -> Vec<Vec<String>> {
-    let header = [
-        "arm",
-        "accuracy",
-        "95 % interval",
-        "macro-F1",
-        "routed",
-        "of these right",
-        "errors",
-        "tokens",
-        "cost",
-        "per ticket",
-        "p50 ms",
-        "p95 ms",
-    ];
-    let mut rows = vec![header.map(String::from).to_vec()];
-    rows.extend(arms.iter().map(|arm| {
-        let usage = &arm.usage;
-        let tokens = usage.input_tokens
-            + usage.output_tokens
-            + usage.cache_creation_input_tokens
-            + usage.cache_read_input_tokens;
-        vec![
-            arm.name.clone(),
-            format!("{:.1} %", arm.accuracy * 100.0),
-            format!("{:.1} – {:.1}", arm.ci95.0 * 100.0, arm.ci95.1 * 100.0),
-            format!("{:.3}", arm.macro_f1),
-            format!("{:.1} %", 100.0 * real(arm.routed) / real(arm.n)),
-            arm.routed_accuracy.map_or("–".into(), |accuracy| format!("{:.1} %", accuracy * 100.0)),
-            arm.errors.to_string(),
-            tokens.to_string(),
-            dollars(arm.cost_usd),
-            dollars(arm.cost_per_ticket_usd),
-            format!("{:.1}", arm.latency_ms.p50),
-            format!("{:.1}", arm.latency_ms.p95),
-        ]
-    }));
-    rows
-}
-
-fn case_rows(arms: &[ArmReport]) -> Vec<Vec<String>> {
-    let mut header = vec!["case".to_owned(), "n".to_owned()];
-    header.extend(arms.iter().map(|arm| arm.name.clone()));
-    let mut rows = vec![header];
-    for (position, case) in arms[0].cases.iter().enumerate() {
-        let mut row = vec![case.case.clone(), case.n.to_string()];
-        row.extend(arms.iter().map(|arm| format!("{:.1} %", arm.cases[position].accuracy * 100.0)));
-        rows.push(row);
-    }
     rows
 }
 
@@ -173,8 +122,8 @@ fn attribute_rows(arms: &[ArmReport]) -> Vec<Vec<String>> {
                 attribute.name.clone(),
                 arm.name.clone(),
                 score.n.to_string(),
-                format!("{:.1} %", score.accuracy * 100.0),
-                format!("{:.1} – {:.1}", score.ci95.0 * 100.0, score.ci95.1 * 100.0),
+                percent(score.accuracy),
+                interval(score.ci95),
                 format!("{:.3}", score.macro_f1),
             ]
         }));
@@ -182,24 +131,8 @@ fn attribute_rows(arms: &[ArmReport]) -> Vec<Vec<String>> {
     rows
 }
 
-fn weakest(out: &mut String, arm: &ArmReport) {
-    let mut intents: Vec<_> = arm.intents.iter().filter(|intent| intent.n > 0).collect();
-    intents.sort_by(|a, b| a.f1.total_cmp(&b.f1).then_with(|| a.intent.cmp(&b.intent)));
-    let _ = writeln!(out, "weakest intents of the arm {} (all of them with --json):", arm.name);
-    let mut rows = vec![["intent", "n", "precision", "recall", "F1"].map(String::from).to_vec()];
-    rows.extend(intents.into_iter().take(WEAKEST).map(|intent| {
-        vec![
-            intent.intent.clone(),
-            intent.n.to_string(),
-            format!("{:.2}", intent.precision),
-            format!("{:.2}", intent.recall),
-            format!("{:.2}", intent.f1),
-        ]
-    }));
-    table(out, &rows);
-}
-
-/// Columns as wide as they need; the first to the left, the others to the right.
+/// Columns as wide as they need; the first to the left, the others to the right. A terminal breaks
+/// no lines, so its spaces are plain ones, which can be searched for.
 fn table(out: &mut String, rows: &[Vec<String>]) {
     let columns = rows.first().map_or(0, Vec::len);
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0);
@@ -207,7 +140,7 @@ fn table(out: &mut String, rows: &[Vec<String>]) {
     for row in rows {
         let _ = write!(out, "{:<1$}", row[0], widths[0]);
         for (cell, width) in row.iter().zip(&widths).skip(1) {
-            let _ = write!(out, "  {cell:>width$}");
+            let _ = write!(out, "  {:>width$}", cell.replace('\u{a0}', " "));
         }
         out.push('\n');
     }

@@ -8,9 +8,9 @@ use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, HtmlEscape, Value, context};
 use sha2::{Digest as _, Sha256};
 
-use super::{Run, reading, visible};
+use super::{Run, reading, rows, visible};
+use crate::eval::EvalReport;
 use crate::eval::confusion::{Confusion, confusions};
-use crate::eval::{ArmReport, EvalReport};
 use crate::{Error, Result};
 
 mod confidence;
@@ -57,6 +57,8 @@ fn view(report: &EvalReport, run: &Run) -> Value {
         reading => reading::sentences(report),
         comparisons => reading::comparisons(report),
         remarks => reading::remarks(report),
+        legend => reading::legend(report),
+        uncalibrated => arms.iter().any(|arm| !arm.calibrated),
         arms => tables::arms(arms),
         best => arms[best].name,
         many => arms.len() > 1,
@@ -69,22 +71,14 @@ fn view(report: &EvalReport, run: &Run) -> Value {
             money => confidence::money(arms),
             learning => plots::learning(&report.curve),
         },
-        cases => if arms[0].cases.len() > 1 { tables::by(arms, cases) } else { Vec::new() },
-        attributes => tables::by(arms, attributes),
+        cases => if arms[0].cases.len() > 1 { tables::by(arms, rows::cases) } else { Vec::new() },
+        attributes => tables::by(arms, rows::attributes),
         intents => tables::intents(report, best, &confused[best]),
         pairs => tables::pairs(report, &confused),
         matrices => tables::matrices(report, &confused),
         mistakes => mistakes::cards(report, best),
         run => context! { command => run.command, facts => run.facts() },
     }
-}
-
-fn cases(arm: &ArmReport) -> Vec<(&str, usize, f64)> {
-    arm.cases.iter().map(|it| (it.case.as_str(), it.n, it.accuracy)).collect()
-}
-
-fn attributes(arm: &ArmReport) -> Vec<(&str, usize, f64)> {
-    arm.attributes.iter().map(|it| (it.name.as_str(), it.n, it.accuracy)).collect()
 }
 
 /// The arm that is right most often; the first of them where several are.

@@ -19,7 +19,7 @@ const KINDS: [(Kind, &str, &str); 5] = [
     (
         Kind::Misleading,
         "misleading",
-        "others near it are taken for its intent; correct its label, or take it out if it could be either",
+        "tickets near it are taken for its intent; correct its label, or take it out if it could be either",
     ),
     (
         Kind::Overlap,
@@ -48,7 +48,14 @@ pub fn lint_summary(report: &LintReport, limit: usize) -> String {
         out.push('\n');
     }
     let judges = if report.probe { "neighbours and probe" } else { "neighbours alone" };
-    let _ = writeln!(out, "{} suggestions on {} examples, by {judges}", report.suggestions.len(), report.examples);
+    let evaluated = report.evaluated.map(|n| format!("; misleading by the evaluation's {n} tickets"));
+    let _ = writeln!(
+        out,
+        "{} suggestions on {} examples, by {judges}{}",
+        report.suggestions.len(),
+        report.examples,
+        evaluated.unwrap_or_default()
+    );
     if report.unlisted > 0 {
         let _ = writeln!(
             out,

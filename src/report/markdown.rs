@@ -2,10 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{Run, clean, dollars, excerpt, interval, percent, reading};
+use super::{Run, clean, excerpt, percent, reading, rows};
 use crate::eval::confusion::confusions;
 use crate::eval::record::Record;
-use crate::eval::stats::real;
 use crate::eval::{ArmReport, EvalReport};
 
 /// Rows of a list at most.
@@ -17,16 +16,13 @@ const ROWS: usize = 20;
 pub fn markdown(report: &EvalReport, run: &Run) -> String {
     let mut out = format!("# Evaluation on {}\n\n", escaped(&run.test_file));
     let _ = writeln!(out, "{}\n", escaped(&reading::sentences(report).join(" ")));
-    table(&mut out, &arms(&report.arms));
+    table(&mut out, &rows::arms(&report.arms));
+    let _ = writeln!(out, "{}.\n", escaped(&reading::legend(report)));
     for line in reading::comparisons(report).iter().chain(&reading::remarks(report)) {
         let _ = writeln!(out, "- {}", escaped(line));
     }
-    by(&mut out, "case", &report.arms, |arm| {
-        arm.cases.iter().map(|it| (it.case.as_str(), it.n, it.accuracy)).collect()
-    });
-    by(&mut out, "attribute", &report.arms, |arm| {
-        arm.attributes.iter().map(|it| (it.name.as_str(), it.n, it.accuracy)).collect()
-    });
+    by(&mut out, "case", &report.arms, rows::cases);
+    by(&mut out, "attribute", &report.arms, rows::attributes);
     let best = report.arms.iter().reduce(|best, arm| if arm.accuracy > best.accuracy { arm } else { best });
     if let Some(best) = best {
         weakest(&mut out, best);
@@ -41,35 +37,9 @@ pub fn markdown(report: &EvalReport, run: &Run) -> String {
     out
 }
 
-fn arms(arms: &[ArmReport]) -> Vec<Vec<String>> {
-    let header = [
-        "arm",
-        "accuracy",
-        "95 % interval",
-        "macro-F1",
-        "routed",
-        "of these right",
-        "errors",
-        "cost",
-        "p50 ms",
-        "p95 ms",
-    ];
-    let mut rows = vec![header.map(String::from).to_vec()];
-    rows.extend(arms.iter().map(|arm| {
-        vec![
-            arm.name.clone(),
-            percent(arm.accuracy),
-            interval(arm.ci95),
-            format!("{:.3}", arm.macro_f1),
-            percent(real(arm.routed) / real(arm.n)),
-            arm.routed_accuracy.map_or("–".into(), percent),
-            arm.errors.to_string(),
-            dollars(arm.cost_usd),
-            format!("{:.1}", arm.latency_ms.p50),
-            format!("{:.1}", arm.latency_ms.p95),
-        ]
-    }));
-    rows
+fn weakest(out: &mut String, arm: &ArmReport) {
+    let _ = writeln!(out, "\n## Weakest intents of {}\n", escaped(&arm.name));
+    table(out, &rows::weakest(arm, ROWS));
 }
 
 fn by<'a>(
@@ -78,31 +48,11 @@ fn by<'a>(
     arms: &'a [ArmReport],
     list: impl Fn(&'a ArmReport) -> Vec<(&'a str, usize, f64)>,
 ) {
-    let lists: Vec<_> = arms.iter().map(list).collect();
-    if lists[0].len() < 2 {
-        return;
+    let rows = rows::by(what, arms, list);
+    if rows.len() > 2 {
+        let _ = writeln!(out, "\n## Accuracy by {what}\n");
+        table(out, &rows);
     }
-    let _ = writeln!(out, "\n## Accuracy by {what}\n");
-    let mut rows =
-        vec![[what, "n"].into_iter().chain(arms.iter().map(|arm| arm.name.as_str())).map(String::from).collect()];
-    for (i, (name, n, _)) in lists[0].iter().enumerate() {
-        let mut row = vec![(*name).to_owned(), n.to_string()];
-        row.extend(lists.iter().map(|list| list.get(i).map_or(String::new(), |it| percent(it.2))));
-        rows.push(row);
-    }
-    table(out, &rows);
-}
-
-fn weakest(out: &mut String, arm: &ArmReport) {
-    let mut intents: Vec<_> = arm.intents.iter().filter(|intent| intent.n > 0).collect();
-    intents.sort_by(|a, b| a.f1.total_cmp(&b.f1));
-    let _ = writeln!(out, "\n## Weakest intents of {}\n", escaped(&arm.name));
-    let mut rows = vec![["intent", "n", "precision", "recall", "F1"].map(String::from).to_vec()];
-    rows.extend(intents.into_iter().take(ROWS).map(|it| {
-        let numbers = [it.precision, it.recall, it.f1].map(|number| format!("{number:.2}"));
-        [it.intent.clone(), it.n.to_string()].into_iter().chain(numbers).collect()
-    }));
-    table(out, &rows);
 }
 
 fn confused(out: &mut String, arm: &ArmReport) {

@@ -2,7 +2,7 @@
 
 use super::percent;
 use crate::eval::stats::real;
-use crate::eval::{ArmReport, Comparison, EvalReport};
+use crate::eval::{ArmReport, Comparison, EvalReport, Shows};
 
 /// Below this p-value a difference is not taken for chance.
 const ALPHA: f64 = 0.05;
@@ -45,6 +45,25 @@ fn lead(best: &ArmReport, next: &ArmReport, compared: Option<&Comparison>) -> St
 
 fn comparison<'a>(report: &'a EvalReport, one: &str, other: &str) -> Option<&'a Comparison> {
     report.comparisons.iter().find(|pair| [(one, other), (other, one)].contains(&(pair.a.as_str(), pair.b.as_str())))
+}
+
+/// What each arm is: who labels, and from which examples.
+#[must_use]
+pub fn legend(report: &EvalReport) -> String {
+    let arm = |arm: &ArmReport| {
+        let who = match &arm.model {
+            Some(model) if arm.labeler == "cascade" => format!("the vote where it is sure, else {model}"),
+            model => model.as_ref().unwrap_or(&arm.labeler).clone(),
+        };
+        let examples = match arm.shows {
+            Shows::Nothing => "without examples",
+            Shows::Static => "by the same examples for every ticket",
+            Shows::StaticTokens => "by the same examples for every ticket, as long in all as the retrieved ones",
+            Shows::Retrieved => "by the examples most like the ticket",
+        };
+        format!("{}: {who}, {examples}", arm.name)
+    };
+    report.arms.iter().map(arm).collect::<Vec<_>>().join("; ")
 }
 
 /// Each comparison of two arms in a line.

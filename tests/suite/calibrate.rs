@@ -36,6 +36,7 @@ fn what_is_calibrated_on_one_half_holds_on_the_other() {
     let dry = bench.run(&[&calibrate[..], &["--dry-run", "--json"]].concat()).ok().json();
     assert_eq!((dry["stored"].as_bool(), dry["tickets"].as_u64()), (Some(false), Some(210)));
     assert_eq!(retrieved(&bench, &[])["calibrated"], false);
+    assert!(dry["made_at"].as_str().unwrap().ends_with('Z'), "{dry}");
 
     let report = bench.run(&[&calibrate[..], &["--json"]].concat()).ok().json();
     let dial = &report["dial"];
@@ -72,7 +73,14 @@ fn a_calibrated_answer_says_so_and_one_that_does_not_fit_is_refused() {
     let other = bench.run(&[&classify[..], &["--json", "--no-probe"]].concat()).ok();
     assert_eq!(other.json()["calibrated"], false);
     assert_eq!(other.stderr.lines().count(), 1, "{}", other.stderr);
-    for part in ["probe (true then, false now)", "ticket-router calibrate FILE --labeler vote"] {
+    let made = summary.lines().last().unwrap().split(['(', ')']).nth(1).unwrap();
+    assert!(made.starts_with("20") && made.ends_with('Z'), "{summary}");
+    let parts = [
+        &format!("the calibration of vote (of {made}) is not used"),
+        "probe (true then, false now)",
+        "ticket-router calibrate FILE --labeler vote",
+    ];
+    for part in parts {
         assert!(other.stderr.contains(part), "{}", other.stderr);
     }
     // An index run that rebuilds the store takes it along and counts what has changed.
@@ -145,6 +153,58 @@ async fn a_calibration_of_claude_holds_for_its_model_and_prompt_alone_and_shows_
     // The vote's calibration stayed beside it.
     let vote = bench.run(&["classify", "where is my parcel", "--labeler", "vote", "--json"]).ok().json();
     assert_eq!(vote["calibrated"], true);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cascade_has_the_threshold_that_the_store_is_calibrated_to_and_says_so() {
+    let bench = Bench::with_store();
+    let double = Double::answering(tagged("order_status")).await;
+    let (even, odd) = (half(&bench, false), half(&bench, true));
+    let few: Vec<String> =
+        fs::read_to_string(bench.dir.path().join(odd)).unwrap().lines().take(60).map(String::from).collect();
+    bench.write("few.jsonl", few.join("\n"));
+    // Of each arm how many tickets were asked about; and what is said.
+    let eval = |args: &[&str]| {
+        let eval = ["eval", "few.jsonl", "--arms", "cascade", "--json"];
+        let report = double.run(&bench, &[&eval[..], args].concat()).ok().json();
+        let asked = |arm: &Value| arm["escalated"].as_u64().unwrap();
+        let asked: Vec<u64> = report["arms"].as_array().unwrap().iter().map(asked).collect();
+        (asked, report["notes"].to_string())
+    };
+    let (usual, said) = eval(&[]);
+    assert!(said.contains("arm cascade: the cascade takes") && said.contains("0.7 on, as usual"), "{said}");
+    assert!(said.contains("the store is not calibrated"), "{said}");
+
+    let calibrate = ["calibrate", &even, "--labeler", "vote", "--target-precision", "0.8", "--json"];
+    let threshold = &bench.run(&calibrate).ok().json()["cascade"]["dial"]["threshold"];
+    let threshold = threshold.as_f64().unwrap().to_string();
+    let threshold = &threshold[..threshold.len().min(6)];
+    let (calibrated, said) = eval(&["--arm", "mine:labeler=cascade,threshold=0.7"]);
+    assert!(said.contains(&format!("confidence of {threshold} on: by the store's calibration (of 20")), "{said}");
+    assert!(said.contains("for 80.0 % with 90 % confidence") && !said.contains("arm mine"), "{said}");
+    assert!(calibrated[0] < usual[0] && calibrated[1] == usual[0], "{calibrated:?} {usual:?}");
+    let (given, said) = eval(&["--cascade-threshold", threshold]);
+    assert_eq!(given[0], calibrated[0]);
+    assert!(!said.contains("the cascade takes"), "{said}");
+    let (_, said) = eval(&["--no-probe"]);
+    assert!(said.contains("0.7 on, as usual: its calibration (of 20") && said.contains("probe (true then"), "{said}");
+    let (_, said) = eval(&["--split", "random"]);
+    assert!(said.contains("0.7 on, as usual: a calibration is for what is retrieved from its own store"), "{said}");
+
+    let classify = |args: &[&str]| {
+        let classify = ["classify", "where is my parcel", "--labeler", "cascade", "--json"];
+        double.run(&bench, &[&classify[..], args].concat()).ok().stderr
+    };
+    let note = format!("note: the cascade takes the vote's answer from a confidence of {threshold} on: by");
+    assert!(classify(&[]).contains(&note));
+    // What is learned of a cascade is learned with this threshold, so it must not move.
+    let args = ["calibrate", "few.jsonl", "--labeler", "cascade", "--target-precision", "0.5", "--confidence", "0.6"];
+    let outcome = double.run(&bench, &args).ok();
+    assert!(outcome.stderr.contains(&note) && outcome.stdout.contains("the cascade keeps"), "{}", outcome.stderr);
+    let said = classify(&[]);
+    assert!(said.contains(&note), "{said}");
+    assert!(classify(&["--no-probe"]).contains("is not used, since it was made under another set-up"));
+    assert!(!classify(&["--cascade-threshold", "0.4"]).contains("note:"));
 }
 
 #[test]

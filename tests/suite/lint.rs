@@ -140,6 +140,48 @@ fn a_file_of_corrections_is_private_for_one_source_and_never_replaced_unasked() 
     assert_eq!(bench.run(&["lint", "--min-score", "0.5"]).code, 2, "it says what goes into the file");
 }
 
+#[test]
+fn the_last_evaluation_says_which_examples_mislead() {
+    let bench = Bench::empty();
+    let trap = json!({"id": "trap", "text": "Elephant parcel: where is my parcel of blue elephants?", "intent": "order_status"});
+    bench.write("t.jsonl", small_tickets(30) + &trap.to_string());
+    bench.run(&["index", "t.jsonl"]).ok();
+    let misleading = |args: &[&str]| {
+        let report = bench.run(&[&["lint", "--json"], args].concat()).ok().json();
+        let of_kind = suggestions(&report).iter().filter(|s| s["kind"] == "misleading").cloned();
+        (of_kind.collect::<Vec<_>>(), report["evaluated"].clone())
+    };
+    assert_eq!(misleading(&[]), (vec![], Value::Null), "no other example is led astray by it");
+
+    let test = [
+        "who sees my parcel of blue elephants?",
+        "how blue is my parcel of elephants?",
+        "when is my parcel of elephants?",
+    ];
+    let rows = test.iter().enumerate().map(|(i, text)| {
+        let intent = if i < 2 { "password_reset" } else { "order_status" };
+        json!({"id": i.to_string(), "text": format!("Elephant parcel: {text}"), "intent": intent})
+    });
+    bench.write("new.jsonl", lines(&rows.collect::<Vec<_>>()));
+    let reports = ["--report", "out.json", "--output", "plain.json", "--json"];
+    bench.run(&[&["eval", "new.jsonl", "--labeler", "vote"], &reports[..]].concat()).ok();
+    let (found, evaluated) = misleading(&["--eval", "out.json"]);
+    assert_eq!((found.len(), evaluated), (1, json!(3)), "{found:?}");
+    assert_eq!((&found[0]["id"], &found[0]["suggested"]), (&json!("trap"), &json!("password_reset")));
+    assert_eq!(found[0]["counts"], json!([2, 3]));
+    let said = bench.run(&["lint", "--eval", "out.json"]).ok().stdout;
+    assert!(said.contains("of 3 tickets that it led to \"order_status\", 2 are something else"), "{said}");
+    assert!(said.contains("; misleading by the evaluation's 3 tickets"), "{said}");
+
+    let how = "ticket-router eval FILE --report out.json";
+    bench.run(&["lint", "--eval", "none.json"]).fails_with(&["--eval none.json", how]);
+    bench.run(&["lint", "--eval", "t.jsonl"]).fails_with(&["--eval t.jsonl", "not a report of eval", how]);
+    bench.run(&["lint", "--eval", "plain.json"]).fails_with(&["--eval plain.json", "with its answers", how]);
+    bench.write("other.jsonl", small_tickets(60).replace("attention", "care"));
+    bench.run(&["index", "other.jsonl", "--store", "other"]).ok();
+    bench.run(&["lint", "--store", "other", "--eval", "out.json"]).fails_with(&["report of another store", how]);
+}
+
 /// Runs only where the data set is present: it is measured, not shipped.
 #[test]
 fn of_500_swapped_labels_of_banking77_95_percent_are_among_the_first_1000_suggestions() {

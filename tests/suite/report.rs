@@ -126,6 +126,10 @@ fn the_page_works_in_a_browser() {
         assert!(page.dom.contains(part), "{part}");
     }
     assert!(page.dom.contains("retrieved is right on 8"), "the headline says what came out");
+    for part in ["retrieved: vote, by the examples most like the ticket", "ticket-router calibrate makes a probability"]
+    {
+        assert!(page.dom.contains(part), "{part}");
+    }
 
     let names = |hash: &str| {
         let page = browser.open(&bench, &file, hash);
