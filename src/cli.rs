@@ -23,6 +23,7 @@ mod lint;
 mod output;
 mod progress;
 mod report_file;
+mod store;
 mod summary;
 mod taxonomy;
 mod wiring;
@@ -55,6 +56,8 @@ enum Command {
     Calibrate(calibrate::CalibrateArgs),
     /// Find examples with a wrong label, and intents that are hard to tell apart
     Lint(lint::LintArgs),
+    /// Say what a store is, copy, export or remove it
+    Store(store::StoreArgs),
     /// Check the intents, rename them, merge them
     Taxonomy(taxonomy::TaxonomyArgs),
 }
@@ -150,6 +153,7 @@ pub async fn run() -> ExitCode {
         Command::Eval(args) => eval::run(args, &cli.common).await,
         Command::Calibrate(args) => calibrate::run(args, &cli.common).await,
         Command::Lint(args) => lint::run(args, &cli.common).await,
+        Command::Store(args) => store::run(args, &cli.common).await,
         Command::Taxonomy(args) => taxonomy::run(args, &cli.common).await,
     };
     match outcome {

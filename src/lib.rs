@@ -16,7 +16,7 @@
 //!   [`decide`]: pure stages;
 //!   [`probe`]: the second opinion that [`rank`] weighs in.
 //! - [`classifier`]: the one place where the stages meet.
-//! - [`input`], [`index`], [`relabel`], [`eval`], [`calibrate`], [`lint`], [`report`]: what is built on it.
+//! - [`input`], [`index`], [`relabel`], [`eval`], [`calibrate`], [`lint`], [`transfer`], [`report`]: what is built on it.
 //!
 //! Start at [`Classifier::builder`].
 
@@ -46,6 +46,7 @@ pub mod select;
 pub mod store;
 pub mod taxonomy;
 pub mod ticket;
+pub mod transfer;
 pub mod unknown;
 
 pub use classifier::{Classification, Classifier, ClassifierBuilder};

@@ -11,6 +11,7 @@ mod markdown;
 mod reading;
 mod rows;
 mod run;
+mod store;
 mod taxonomy;
 
 pub use calibrate::calibration_summary;
@@ -21,6 +22,7 @@ pub use index::index_summary;
 pub use lint::lint_summary;
 pub use markdown::markdown;
 pub use run::Run;
+pub use store::{copy_summary, store_summary};
 pub use taxonomy::{findings, relabel_summary};
 
 use serde_json::{Value, json};

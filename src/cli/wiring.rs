@@ -23,7 +23,7 @@ const DEFAULT_STORE: &str = ".ticket-router";
 /// The common flags, with the environment and the settings file behind them.
 pub(super) struct Settings {
     pub(super) store: StoreLocation,
-    store_options: StoreOptions,
+    pub(super) store_options: StoreOptions,
     pub(super) embedder: String,
     model_dir: Option<PathBuf>,
     pub(super) config: Config,

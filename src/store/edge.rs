@@ -84,11 +84,7 @@ impl EdgeStore {
     /// another process keeps it for more than ten seconds.
     pub async fn open(root: &Path) -> Result<Self> {
         if !Generation::exists(root) {
-            return Err(Error::store(format!(
-                "there is no example store in {}; make one with: ticket-router index FILE --store {}",
-                root.display(),
-                root.display()
-            )));
+            return Err(absent(root));
         }
         Self::open_locked(root, None).await
     }
@@ -129,14 +125,18 @@ impl EdgeStore {
 
     /// Removes the store in this folder, and the folder itself when nothing else is in it.
     pub async fn remove(root: &Path) -> Result<()> {
-        // Opening takes the lock, and makes sure that this is a store.
-        let store = Self::open(root).await?;
-        let serving = Arc::clone(&store.serving);
+        if !Generation::exists(root) {
+            return Err(absent(root));
+        }
+        let lock = lock(root).await?;
         let root = root.to_path_buf();
         off_thread(move || {
-            let serving = serving.read().map_err(|_| poisoned())?;
-            serving.generation.remove_others(&root)?;
-            serving.generation.clone().retire(&root)
+            if let Some(generation) = Generation::current(&root)? {
+                generation.remove_others(&root)?;
+                generation.retire(&root)?;
+            }
+            drop(lock);
+            Ok(())
         })
         .await
     }
@@ -336,6 +336,11 @@ impl Serving {
         drop(self.shard);
         self.generation.remove()
     }
+}
+
+fn absent(root: &Path) -> Error {
+    let root = root.display();
+    Error::store(format!("there is no example store in {root}; make one with: ticket-router index FILE --store {root}"))
 }
 
 fn poisoned() -> Error {
