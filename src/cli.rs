@@ -29,7 +29,7 @@ mod wiring;
 
 const AFTER_HELP: &str = "\
 Environment: ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, ANTHROPIC_BASE_URL, HTTPS_PROXY; \
-TICKET_ROUTER_STORE, _MODEL_DIR, _EMBEDDER, _LABELER, _MODEL, _MODELS, _PROMPTS, _CA_FILE, _INTENTS, _K, _MIN_CONFIDENCE, _CONCURRENCY.
+TICKET_ROUTER_STORE, _MODEL_DIR, _EMBEDDER, _LABELER, _MODEL, _MODELS, _PROMPTS, _CA_FILE, _INTENTS, _K, _MIN_CONFIDENCE, _CONCURRENCY, _STORE_TIMEOUT_SECONDS; QDRANT_API_KEY.
 Exit codes: 0 success; 1 a failure, some tickets failed, or a missed --fail-under, errors in a taxonomy; 2 a wrong command line.";
 
 /// Classifies and routes support tickets with Claude and few-shot examples retrieved from
@@ -63,8 +63,9 @@ enum Command {
 /// as a key in ticket-router.toml.
 #[derive(Debug, Args)]
 struct CommonArgs {
-    /// Folder of the example store [default: .ticket-router]
-    #[arg(long, global = true, value_name = "DIR")]
+    /// The example store: a folder, or http(s)://host:6334[/collection] for a Qdrant server
+    /// [default: .ticket-router]
+    #[arg(long, global = true, value_name = "DIR|URL")]
     store: Option<String>,
     /// Embedding model: the one that scripts/setup provides, or a name of fastembed's list
     /// [default: all-MiniLM-L6-v2]

@@ -2,11 +2,13 @@
 //! the environment. Flags beat it, it beats the file, the file beats the defaults.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use serde::Deserialize;
 
 use crate::claude::Credentials;
 use crate::embed::ModelPaths;
+use crate::store::{CollectionSettings, StoreOptions};
 use crate::{Error, Result};
 
 /// The file that is read from the working directory when it is there.
@@ -14,9 +16,9 @@ pub const CONFIG_FILE: &str = "ticket-router.toml";
 
 /// What a user may set once for all runs. Every field has a flag of the same name.
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(default, deny_unknown_fields)]
 pub struct Config {
-    /// The store's folder.
+    /// The store's folder or address.
     pub store: Option<String>,
     /// The folder that `scripts/setup` filled.
     pub model_dir: Option<PathBuf>,
@@ -40,6 +42,10 @@ pub struct Config {
     pub min_confidence: Option<f32>,
     /// How many tickets are under way at once.
     pub concurrency: Option<usize>,
+    /// How long a request to a Qdrant server may take, and how long one that is away is waited for.
+    pub store_timeout_seconds: Option<u64>,
+    /// How Qdrant keeps the examples; has no flags.
+    pub qdrant: CollectionSettings,
 }
 
 impl Config {
@@ -66,6 +72,8 @@ impl Config {
             k: number("TICKET_ROUTER_K")?.or(from_file.k),
             min_confidence: number("TICKET_ROUTER_MIN_CONFIDENCE")?.or(from_file.min_confidence),
             concurrency: number("TICKET_ROUTER_CONCURRENCY")?.or(from_file.concurrency),
+            store_timeout_seconds: number("TICKET_ROUTER_STORE_TIMEOUT_SECONDS")?.or(from_file.store_timeout_seconds),
+            qdrant: from_file.qdrant,
         }
         .checked()
     }
@@ -80,6 +88,10 @@ impl Config {
                 wrong("min_confidence", &share.to_string(), "a share from 0 to 1")
             }
             (_, _, Some(0)) => wrong("concurrency", "0", "at least 1"),
+            _ if self.store_timeout_seconds == Some(0) => wrong("store_timeout_seconds", "0", "at least 1"),
+            _ if [self.qdrant.shards, self.qdrant.replication_factor, self.qdrant.write_consistency].contains(&0) => {
+                wrong("qdrant", "shards, replication_factor or write_consistency of 0", "at least 1 each")
+            }
             _ => Ok(self),
         }
     }
@@ -98,6 +110,17 @@ pub fn model_paths(chosen: Option<PathBuf>) -> ModelPaths {
         .chain(data_home.map(|home| home.join("ticket-router")))
         .chain(around.filter(|folder| folder.is_dir()));
     ModelPaths { chosen, usual: usual.collect(), library: variable("ORT_DYLIB_PATH").map(PathBuf::from) }
+}
+
+/// How a store is opened, with the key of the environment.
+#[must_use]
+pub fn store_options(config: &Config) -> StoreOptions {
+    let usual = StoreOptions::default();
+    StoreOptions {
+        settings: config.qdrant.clone(),
+        api_key: variable("QDRANT_API_KEY"),
+        timeout: config.store_timeout_seconds.map_or(usual.timeout, Duration::from_secs),
+    }
 }
 
 /// The API's address.

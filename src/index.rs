@@ -9,7 +9,9 @@ use crate::calibrate::Stored;
 use crate::embed::{Bm25, Bm25Settings, Embedder, embed_checked};
 use crate::input::{InputOptions, Row};
 use crate::probe::{self, TrainedProbe};
-use crate::store::{CALIBRATION_BLOB, Example, ExampleStore, MANIFEST_BLOB, Manifest, Point, TAXONOMY_BLOB};
+use crate::store::{
+    CALIBRATION_BLOB, Example, ExampleStore, MANIFEST_BLOB, Manifest, Pages, Point, RebuildOptions, TAXONOMY_BLOB,
+};
 use crate::taxonomy::{Renamed, Taxonomy};
 use crate::{Error, Result};
 
@@ -23,6 +25,7 @@ const CHUNK: usize = 512;
 
 /// What an index run is asked to do.
 #[derive(Debug, Clone, Default)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub struct IndexOptions {
     /// Keeps the tickets of several systems apart.
     pub source: String,
@@ -30,6 +33,10 @@ pub struct IndexOptions {
     pub prune: bool,
     /// Writes nothing when a single row is bad.
     pub strict: bool,
+    /// Builds the whole content anew; another embedder than the store's embeds everything again.
+    pub rebuild: bool,
+    /// A rebuild leaves the old content beside the new one.
+    pub keep_old: bool,
     /// Replaces the store's taxonomy; intents that the store renamed are renamed in it too.
     pub taxonomy: Option<Taxonomy>,
     /// Names of the columns, for messages.
@@ -101,9 +108,14 @@ pub async fn index(
         Some(bytes) => Some(Manifest::from_json(&bytes)?),
         None => None,
     };
-    if let Some(manifest) = &stored_manifest {
-        manifest.check(embedder).await?;
-    }
+    let fits = match &stored_manifest {
+        Some(manifest) => manifest.check(embedder).await,
+        None => Ok(()),
+    };
+    let embed_again = match fits {
+        Err(_) if options.rebuild => true,
+        fits => fits.map(|()| false)?,
+    };
     let stored_taxonomy = store.blob(TAXONOMY_BLOB).await?;
     let mut report = IndexReport { read: rows.len(), ..IndexReport::default() };
     let taxonomy = match (&options.taxonomy, &stored_taxonomy) {
@@ -118,13 +130,17 @@ pub async fn index(
         return Ok(report);
     }
 
-    let plan = Plan::new(wanted, &existing, options, &mut report);
+    let mut plan = Plan::new(wanted, &existing, options, &mut report);
+    if embed_again {
+        plan.embed_again(&existing);
+    }
     note_unknown_labels(&existing, &plan, taxonomy.as_ref(), &mut report);
     report.total = existing.len();
     let given = taxonomy.as_ref().filter(|_| options.taxonomy.is_some()).map(Taxonomy::to_json).transpose()?;
     let new_taxonomy = given.filter(|json| stored_taxonomy.as_ref() != Some(json));
     if plan.is_empty()
         && new_taxonomy.is_none()
+        && !options.rebuild
         && let Some(manifest) = &stored_manifest
     {
         report.probe = probe::refresh(store, embedder, taxonomy.as_ref(), manifest.changed_in_place).await?;
@@ -134,7 +150,7 @@ pub async fn index(
     report.embedded = plan.to_embed.len();
     let mut changed_in_place = 0;
     match stored_manifest {
-        Some(mut manifest) if plan.is_small(existing.len(), manifest.changed_in_place) => {
+        Some(mut manifest) if !options.rebuild && plan.is_small(existing.len(), manifest.changed_in_place) => {
             manifest.changed_in_place += plan.changes();
             changed_in_place = manifest.changed_in_place;
             in_place(store, embedder, &manifest, plan, progress).await?;
@@ -152,7 +168,7 @@ pub async fn index(
             let calibration = calibration.and_then(|bytes| Stored::carried(&bytes, changed, plan.changes()));
             let taxonomy = new_taxonomy.or(stored_taxonomy);
             let blobs = [(TAXONOMY_BLOB, taxonomy), (CALIBRATION_BLOB, calibration)];
-            rebuild(store, embedder, plan, &existing, blobs, progress).await?;
+            rebuild(store, embedder, plan, &existing, blobs, options.keep_old, progress).await?;
         }
     }
     report.probe = probe::refresh(store, embedder, taxonomy.as_ref(), changed_in_place).await?;
@@ -195,18 +211,19 @@ async fn rebuild(
     mut plan: Plan,
     existing: &HashMap<Uuid, Example>,
     blobs: [(&str, Option<Vec<u8>>); 2],
+    keep_old: bool,
     progress: Progress<'_>,
 ) -> Result<()> {
     let staying = existing.values().filter(|example| !plan.replaces(&example.key));
     let texts = staying.chain(&plan.to_embed).map(|example| example.labelled.ticket.text.as_str());
     let settings = Bm25Settings::measured(texts)?;
     let bm25 = Bm25::new(&settings)?;
-    let mut next = store.rebuild().await?;
+    let options = RebuildOptions { dimension: embedder.dimension(), keep_old, resume: None };
+    let mut next = store.rebuild(options).await?;
     let mut written = plan.to_embed.len();
 
-    let mut start = None;
-    while !existing.is_empty() {
-        let (page, following) = store.scroll(start, CHUNK, true).await?;
+    let mut pages = Pages::of(store, true);
+    while let Some(page) = pages.next().await? {
         let mut points = Vec::with_capacity(page.len());
         for stored in page {
             if plan.replaces(&stored.example.key) {
@@ -219,10 +236,6 @@ async fn rebuild(
         }
         written += points.len();
         next.upsert(points).await?;
-        start = following;
-        if start.is_none() {
-            break;
-        }
     }
 
     let total = plan.to_embed.len();
@@ -263,15 +276,11 @@ async fn embed(embedder: &dyn Embedder, bm25: &Bm25, examples: Vec<Example>) -> 
 
 async fn scroll_all(store: &dyn ExampleStore) -> Result<HashMap<Uuid, Example>> {
     let mut all = HashMap::new();
-    let mut start = None;
-    loop {
-        let (page, next) = store.scroll(start, 4 * CHUNK, false).await?;
+    let mut pages = Pages::of(store, false);
+    while let Some(page) = pages.next().await? {
         all.extend(page.into_iter().map(|stored| (stored.example.key, stored.example)));
-        match next {
-            Some(_) => start = next,
-            None => return Ok(all),
-        }
     }
+    Ok(all)
 }
 
 /// The taxonomy that is given, with what the store renamed, so that it does not undo it.

@@ -54,6 +54,6 @@ pub use embed::{DEFAULT_MODEL, Embedder, FastEmbedder, ModelPaths};
 pub use error::{Error, ErrorKind, Result};
 pub use label::{AnswerForm, CascadeLabeler, ClaudeLabeler, IntentsMode, Label, Labeler, VoteLabeler};
 pub use retrieve::Evidence;
-pub use store::{EdgeStore, Example, ExampleStore};
+pub use store::{EdgeStore, Example, ExampleStore, ServerStore, StoreLocation};
 pub use taxonomy::Taxonomy;
 pub use ticket::{LabelledTicket, Ticket};

@@ -13,11 +13,19 @@ use crate::ticket::LabelledTicket;
 
 mod edge;
 mod filter;
+mod location;
 mod manifest;
+mod pages;
+mod server;
+mod settings;
 
 pub use edge::EdgeStore;
 pub use filter::{Condition, Filter};
+pub use location::{StoreLocation, StoreOptions};
 pub use manifest::{FORMAT_VERSION, Manifest};
+pub use pages::Pages;
+pub use server::{Connection, ServerStore};
+pub use settings::{CollectionSettings, Quantization};
 
 /// Name of the blob that holds the [`Manifest`].
 pub const MANIFEST_BLOB: &str = "manifest.json";
@@ -27,6 +35,8 @@ pub const CALIBRATION_BLOB: &str = "calibration.json";
 pub const PROBE_BLOB: &str = "probe.bin";
 /// Name of the blob that holds the taxonomy.
 pub const TAXONOMY_BLOB: &str = "taxonomy.json";
+/// All blobs that belong to a store's content.
+pub const BLOBS: [&str; 4] = [MANIFEST_BLOB, TAXONOMY_BLOB, PROBE_BLOB, CALIBRATION_BLOB];
 
 /// A labelled ticket as a store keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -77,6 +87,8 @@ pub struct Query {
     pub filter: Filter,
     /// Examples that must not be found, such as the ticket itself.
     pub exclude: Vec<Uuid>,
+    /// Compare with every example, without the graph: slower, and nothing is missed.
+    pub exact: bool,
 }
 
 /// An example that a query found.
@@ -99,10 +111,44 @@ pub struct Hits {
     pub sparse: Vec<Hit>,
 }
 
+/// What a rebuild is to be.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RebuildOptions {
+    /// Length of the dense vectors.
+    pub dimension: usize,
+    /// Whether the content that is replaced stays beside the new one, where the store can.
+    pub keep_old: bool,
+    /// The name of a rebuild that a kill must not undo: one of the same name goes on with what
+    /// it had. Without a name, an unfinished rebuild is removed by the next one.
+    pub resume: Option<String>,
+}
+
+/// What a store says of itself.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct StoreInfo {
+    /// Where it is: a folder or an address.
+    pub location: String,
+    /// What answers there, with its version.
+    pub engine: String,
+    /// The folder or the collection that holds the served content.
+    pub content: String,
+    /// Length of the dense vectors.
+    pub dimension: usize,
+    /// Bytes on disk, where the store can tell.
+    pub disk_bytes: Option<u64>,
+    /// How the content is kept.
+    pub settings: CollectionSettings,
+}
+
 /// Examples with vectors, found again by similarity, and small named blobs beside them.
 ///
-/// Writes are durable when the call returns. Errors are of kind
-/// [`Store`](crate::ErrorKind::Store).
+/// The contract, which `tests/suite/contract.rs` holds against every store:
+/// writes are durable and seen by all readers when the call returns; writing the same again
+/// changes nothing; readers see either the old content or the new one of a rebuild, never a
+/// part. With [`Query::exact`] and one shard, the same data and query give the same hits in
+/// every store, with scores to 1e-4. One process writes at a time.
+///
+/// Errors are of kind [`Store`](crate::ErrorKind::Store).
 #[async_trait]
 pub trait ExampleStore: Send + Sync {
     /// The nearest examples by both vectors.
@@ -142,9 +188,13 @@ pub trait ExampleStore: Send + Sync {
     /// Writes a named blob in one step.
     async fn put_blob(&self, name: &str, content: Vec<u8>) -> Result<()>;
 
-    /// Starts an empty copy beside what is served. Readers see the old content until
-    /// [`Rebuild::commit`]; dropped before that, it leaves no trace.
-    async fn rebuild(&self) -> Result<Box<dyn Rebuild>>;
+    /// Starts a new content beside what is served, empty unless it is resumed. Readers see
+    /// the old content until [`Rebuild::commit`]; dropped before that, it leaves no trace,
+    /// unless it has a name.
+    async fn rebuild(&self, options: RebuildOptions) -> Result<Box<dyn Rebuild>>;
+
+    /// What the store is.
+    async fn info(&self) -> Result<StoreInfo>;
 }
 
 /// A store's next content, while it is being filled.
@@ -153,7 +203,10 @@ pub trait Rebuild: Send {
     /// Adds examples.
     async fn upsert(&mut self, points: Vec<Point>) -> Result<()>;
 
-    /// Writes a named blob.
+    /// A named blob of the new content.
+    async fn blob(&mut self, name: &str) -> Result<Option<Vec<u8>>>;
+
+    /// Writes a named blob; all examples that were added before it are durable then.
     async fn put_blob(&mut self, name: &str, content: Vec<u8>) -> Result<()>;
 
     /// Makes it durable and puts it in the place of the old content in one step.

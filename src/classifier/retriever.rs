@@ -238,6 +238,7 @@ impl Retriever {
             limit: CANDIDATES,
             filter,
             exclude: scope.exclude.clone(),
+            exact: false,
         };
         let mut candidates = fuse(self.store.query(query).await?, vector, BM25_WEIGHT);
         // A taxonomy that came later may know fewer intents, or know them by other names; what

@@ -15,7 +15,7 @@ use super::wiring::{LabelerArgs, Labelling, Settings, read_labelled, read_taxono
 use super::{CommonArgs, InputArgs, say, summary};
 use crate::classifier::Retriever;
 use crate::eval::{EvalOptions, EvalReport, Split, TemporaryStores, evaluate, evaluate_split, learning_curve};
-use crate::store::{EdgeStore, ExampleStore as _, TAXONOMY_BLOB};
+use crate::store::{ExampleStore, TAXONOMY_BLOB};
 use crate::taxonomy::Taxonomy;
 use crate::ticket::LabelledTicket;
 use crate::{Error, Result, report};
@@ -147,7 +147,7 @@ async fn measure(
         let retriever = labelling.evidence.apply(retriever);
         let mut outcome = evaluate(&retriever, tickets.clone(), options, &report).await?;
         if !curve.is_empty() {
-            let stores = stores(own_taxonomy(&store).await?);
+            let stores = stores(own_taxonomy(store.as_ref()).await?);
             let pool = stores.examples_of(store.as_ref()).await?;
             outcome.curve = learning_curve(&stores, &pool, &tickets, &curve, &on_curve, &report).await?;
         }
@@ -163,7 +163,7 @@ async fn measure(
     Ok((outcome, LearnedFrom { examples: tickets.len(), intents }))
 }
 
-async fn own_taxonomy(store: &EdgeStore) -> Result<Option<Taxonomy>> {
+async fn own_taxonomy(store: &dyn ExampleStore) -> Result<Option<Taxonomy>> {
     store.blob(TAXONOMY_BLOB).await?.map(|json| Taxonomy::from_json(&json)).transpose()
 }
 
@@ -182,8 +182,10 @@ impl EvalArgs {
     async fn taxonomy(&self, settings: &Settings) -> Result<Option<Taxonomy>> {
         match &self.taxonomy {
             Some(path) => Taxonomy::from_toml(&read_taxonomy(path)?, &path.display().to_string()).map(Some),
-            None if EdgeStore::exists(&settings.store) => own_taxonomy(&*settings.open_store().await?).await,
-            None => Ok(None),
+            None => match settings.find_store().await? {
+                Some(store) => own_taxonomy(store.as_ref()).await,
+                None => Ok(None),
+            },
         }
     }
 }

@@ -9,15 +9,15 @@ use super::progress::Progress;
 use super::wiring::{Settings, read_taxonomy};
 use super::{CommonArgs, InputArgs, print, print_json};
 use crate::index::{IndexOptions, index};
-use crate::store::EdgeStore;
 use crate::taxonomy::Taxonomy;
 use crate::{input, report};
 
 /// What `index` takes.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own")]
 pub(super) struct IndexArgs {
     /// Files of labelled tickets: JSON Lines, CSV or TSV; - for standard input
-    #[arg(required = true, value_name = "FILE")]
+    #[arg(required_unless_present = "rebuild", value_name = "FILE")]
     files: Vec<PathBuf>,
     /// Taxonomy of the intents (TOML); kept in the store, so later runs need not name it
     #[arg(long, value_name = "FILE")]
@@ -31,6 +31,13 @@ pub(super) struct IndexArgs {
     /// Write nothing if a single row is bad
     #[arg(long)]
     strict: bool,
+    /// Build the whole index anew beside the one that serves, and switch over in one step: for
+    /// another embedder, for new settings of [qdrant]; needs no FILE
+    #[arg(long)]
+    rebuild: bool,
+    /// Keep what is replaced, under the collection's name with -old (only on a Qdrant server)
+    #[arg(long, requires = "rebuild")]
+    keep_old: bool,
     #[command(flatten)]
     input: InputArgs,
 }
@@ -44,15 +51,24 @@ pub(super) async fn run(args: &IndexArgs, common: &CommonArgs) -> anyhow::Result
     };
     let rows = input::read_all(&args.files, &input)?;
     let embedder = settings.embedder().await?;
-    let store = EdgeStore::open_or_create(&settings.store, embedder.dimension()).await?;
-    let options = IndexOptions { source: args.source.clone(), prune: args.prune, strict: args.strict, taxonomy, input };
+    let store = settings.open_or_create_store(embedder.dimension()).await?;
+    let options = IndexOptions {
+        source: args.source.clone(),
+        prune: args.prune,
+        strict: args.strict,
+        rebuild: args.rebuild,
+        keep_old: args.keep_old,
+        taxonomy,
+        input,
+    };
     let progress = Progress::new("embedding", common.quiet);
-    let outcome = index(&store, embedder.as_ref(), rows, &options, &|done, total| progress.update(done, total)).await?;
+    let outcome =
+        index(store.as_ref(), embedder.as_ref(), rows, &options, &|done, total| progress.update(done, total)).await?;
     drop(progress);
     if common.json {
         print_json(&outcome)?;
     } else {
-        print(&report::index_summary(&outcome, &settings.store.display().to_string()))?;
+        print(&report::index_summary(&outcome, &settings.store.to_string()))?;
     }
     Ok(ExitCode::from(u8::from(outcome.is_refused(&options))))
 }

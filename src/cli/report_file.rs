@@ -90,7 +90,7 @@ impl Subject<'_> {
             date: Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true),
             test_file,
             test_sha256: format!("{:x}", Sha256::digest(bytes)),
-            store: self.settings.store.display().to_string(),
+            store: self.settings.store.to_string(),
             examples: self.learned_from.examples,
             intents: self.learned_from.intents,
             embedder: self.settings.embedder.clone(),

@@ -9,7 +9,7 @@ use serde_json::json;
 use super::wiring::{Settings, read_taxonomy};
 use super::{CommonArgs, print, print_json};
 use crate::relabel::{Change, relabel};
-use crate::store::{EdgeStore, ExampleStore as _, TAXONOMY_BLOB};
+use crate::store::TAXONOMY_BLOB;
 use crate::taxonomy::{Finding, Kind, Renamed, Severity, Taxonomy};
 use crate::{Result, report};
 
@@ -89,8 +89,8 @@ async fn edit(change: &Change, dry_run: bool, settings: &Settings, json: bool) -
 async fn check(args: &CheckArgs, settings: &Settings, json: bool) -> anyhow::Result<ExitCode> {
     // A file can be checked alone.
     let store = match args.taxonomy {
-        Some(_) if !EdgeStore::exists(&settings.store) => None,
-        _ => Some(settings.open_store().await?),
+        Some(_) => settings.find_store().await?,
+        None => Some(settings.open_store().await?),
     };
     let (labels, stored) = match &store {
         None => (None, None),

@@ -13,7 +13,7 @@ use crate::config::{self, Config};
 use crate::embed::{DEFAULT_MODEL, Embedder, FastEmbedder};
 use crate::input::{self, InputOptions};
 use crate::label::{CascadeLabeler, Labeler, VoteLabeler};
-use crate::store::{EdgeStore, ExampleStore};
+use crate::store::{ExampleStore, StoreLocation, StoreOptions};
 use crate::ticket::LabelledTicket;
 use crate::{Error, Result};
 
@@ -21,7 +21,8 @@ const DEFAULT_STORE: &str = ".ticket-router";
 
 /// The common flags, with the environment and the settings file behind them.
 pub(super) struct Settings {
-    pub(super) store: PathBuf,
+    pub(super) store: StoreLocation,
+    store_options: StoreOptions,
     pub(super) embedder: String,
     model_dir: Option<PathBuf>,
     pub(super) config: Config,
@@ -79,21 +80,26 @@ impl Settings {
     pub(super) fn resolve(args: &CommonArgs) -> Result<Self> {
         let config = Config::load(args.config.as_deref())?;
         let store = args.store.clone().or_else(|| config.store.clone()).unwrap_or_else(|| DEFAULT_STORE.into());
-        if store.starts_with("http://") || store.starts_with("https://") {
-            return Err(Error::configuration(format!(
-                "--store {store}: this version keeps its examples in a folder; give a folder"
-            )));
-        }
         Ok(Self {
-            store: store.into(),
+            store: store.parse()?,
+            store_options: config::store_options(&config),
             embedder: args.embedder.clone().or_else(|| config.embedder.clone()).unwrap_or_else(|| DEFAULT_MODEL.into()),
             model_dir: args.model_dir.clone().or_else(|| config.model_dir.clone()),
             config,
         })
     }
 
-    pub(super) async fn open_store(&self) -> Result<Arc<EdgeStore>> {
-        Ok(Arc::new(EdgeStore::open(&self.store).await?))
+    pub(super) async fn open_store(&self) -> Result<Arc<dyn ExampleStore>> {
+        self.store.open(&self.store_options).await
+    }
+
+    /// The store, if there is one.
+    pub(super) async fn find_store(&self) -> Result<Option<Arc<dyn ExampleStore>>> {
+        self.store.find(&self.store_options).await
+    }
+
+    pub(super) async fn open_or_create_store(&self, dimension: usize) -> Result<Arc<dyn ExampleStore>> {
+        self.store.open_or_create(&self.store_options, dimension).await
     }
 
     pub(super) async fn embedder(&self) -> Result<Arc<dyn Embedder>> {

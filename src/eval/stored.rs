@@ -11,6 +11,7 @@ use super::arm::{Arm, Shows};
 use crate::Result;
 use crate::classifier::{Examples, Retriever, Scope};
 use crate::select::select;
+use crate::store::Pages;
 use crate::ticket::{LabelledTicket, text_hash};
 
 /// So many tickets tell how long the examples are that retrieval shows.
@@ -27,19 +28,15 @@ pub(crate) struct StoredIdentities {
 impl StoredIdentities {
     pub(crate) async fn read(retriever: &Retriever) -> Result<Self> {
         let mut identities = Self { by_id: HashMap::new(), by_text: HashMap::new() };
-        let mut start = None;
-        loop {
-            let (page, next) = retriever.store().scroll(start, 2048, false).await?;
+        let mut pages = Pages::of(retriever.store(), false);
+        while let Some(page) = pages.next().await? {
             for stored in page {
                 let example = stored.example;
                 identities.by_id.entry(example.labelled.ticket.id).or_default().push(example.key);
                 identities.by_text.entry(example.text_hash).or_default().push(example.key);
             }
-            match next {
-                Some(_) => start = next,
-                None => return Ok(identities),
-            }
         }
+        Ok(identities)
     }
 
     /// The keys under which a ticket itself is in the store.

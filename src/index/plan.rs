@@ -60,6 +60,16 @@ impl Plan {
         plan
     }
 
+    /// Takes all that stays for embedding too.
+    pub(super) fn embed_again(&mut self, existing: &HashMap<Uuid, Example>) {
+        for (key, stored) in existing {
+            if !self.replaces(key) {
+                self.changed.insert(*key);
+                self.to_embed.push(self.to_relabel.remove(key).unwrap_or_else(|| stored.clone()));
+            }
+        }
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.changes() == 0
     }

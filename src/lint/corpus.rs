@@ -4,11 +4,9 @@ use std::collections::HashMap;
 
 use ndarray::Array2;
 
-use crate::store::{Example, ExampleStore, MANIFEST_BLOB, Manifest, taxonomy_of};
+use crate::store::{Example, ExampleStore, MANIFEST_BLOB, Manifest, Pages, taxonomy_of};
 use crate::taxonomy::Taxonomy;
 use crate::{Error, Result};
-
-const PAGE: usize = 2_048;
 
 /// Labelled vectors. Of an example, its label and its vector the positions are the same.
 pub struct Corpus {
@@ -34,19 +32,15 @@ impl Corpus {
         store.blob(MANIFEST_BLOB).await?.map(|bytes| Manifest::from_json(&bytes)).transpose()?;
         let taxonomy = taxonomy_of(store).await?;
         let mut examples = Vec::with_capacity(store.count().await?);
-        let mut start = None;
-        loop {
-            let (page, next) = store.scroll(start, PAGE, true).await?;
+        let mut pages = Pages::of(store, true);
+        while let Some(page) = pages.next().await? {
             for stored in page {
                 let vector =
                     stored.dense.ok_or_else(|| Error::store("the store returned an example without its vector"))?;
                 examples.push((stored.example, vector));
             }
-            match next {
-                Some(_) => start = next,
-                None => return Self::new(examples, &taxonomy),
-            }
         }
+        Self::new(examples, &taxonomy)
     }
 
     /// Of examples with vectors of unit length and of one dimension.

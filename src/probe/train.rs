@@ -7,7 +7,7 @@ use super::{Header, Probe, VERSION, fit};
 use crate::embed::{Embedder, cosine, embed_checked};
 use crate::eval::stats::{percentile, real};
 use crate::rank::{VOTERS, product, shares};
-use crate::store::{ExampleStore, PROBE_BLOB};
+use crate::store::{ExampleStore, PROBE_BLOB, Pages};
 use crate::taxonomy::{Intent, Taxonomy};
 use crate::unknown::familiarity;
 use crate::{Error, Result};
@@ -25,7 +25,6 @@ const MAX_HELD_OUT: usize = 1_000;
 /// So many of the held-out examples are less familiar than the floor. They are harder than new
 /// tickets, which have all examples to resemble, so that of those far fewer are below it.
 const UNKNOWN_SHARE: f64 = 0.05;
-const PAGE: usize = 2_048;
 
 /// What training took and found.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -73,16 +72,11 @@ pub async fn refresh(
         None => Some(label),
     };
     let mut examples = Vec::with_capacity(stored);
-    let mut start = None;
-    loop {
-        let (page, next) = store.scroll(start, PAGE, true).await?;
+    let mut pages = Pages::of(store, true);
+    while let Some(page) = pages.next().await? {
         examples.extend(
             page.into_iter().filter_map(|stored| Some((own_name(stored.example.labelled.intent)?, stored.dense?))),
         );
-        match next {
-            Some(_) => start = next,
-            None => break,
-        }
     }
     let described = describe(embedder, taxonomy).await?;
     let trained = tokio::task::spawn_blocking(move || train(&examples, &described))

@@ -12,7 +12,9 @@ use async_trait::async_trait;
 use qdrant_edge::EdgeShard;
 use uuid::Uuid;
 
-use super::{Example, ExampleStore, Hits, Point, Query, Rebuild, StoredExample};
+use super::{
+    CollectionSettings, Example, ExampleStore, Hits, Point, Query, Rebuild, RebuildOptions, StoreInfo, StoredExample,
+};
 use crate::{Error, Result};
 
 mod cache;
@@ -26,11 +28,13 @@ use generation::Generation;
 /// How long another process may keep the store before opening it fails.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
 const LOCK_FILE: &str = "LOCK";
+/// The engine's release, as `Cargo.toml` pins it.
+const ENGINE: &str = "qdrant-edge 0.7.2";
 
 /// A store in a folder, open in this process alone.
 pub struct EdgeStore {
     root: PathBuf,
-    dimension: usize,
+    settings: CollectionSettings,
     serving: Arc<RwLock<Serving>>,
     /// Held for as long as the store is open.
     _lock: File,
@@ -104,17 +108,35 @@ impl EdgeStore {
                 (Some(generation), _) => generation,
                 (None, Some(dimension)) => {
                     let first = Generation::create(&root)?;
-                    shard::create(&first, dimension)?.flush();
+                    shard::create(&first, dimension, &CollectionSettings::default())?.flush();
                     first.publish(&root)?;
                     first
                 }
                 (None, None) => return Err(Error::store(format!("the store in {} is empty", root.display()))),
             };
-            let shard = shard::load(&generation)?;
-            let dimension = shard::dimension(&shard);
-            let serving =
-                Arc::new(RwLock::new(Serving { generation, shard: Shard::new(shard), cache: Cache::default() }));
-            Ok(Self { root, dimension, serving, _lock: lock })
+            let serving = Arc::new(RwLock::new(Serving::load(generation)?));
+            Ok(Self { root, settings: CollectionSettings::default(), serving, _lock: lock })
+        })
+        .await
+    }
+
+    /// The same, with settings for what it builds from now on.
+    #[must_use]
+    pub fn with_settings(mut self, settings: CollectionSettings) -> Self {
+        self.settings = settings;
+        self
+    }
+
+    /// Removes the store in this folder, and the folder itself when nothing else is in it.
+    pub async fn remove(root: &Path) -> Result<()> {
+        // Opening takes the lock, and makes sure that this is a store.
+        let store = Self::open(root).await?;
+        let serving = Arc::clone(&store.serving);
+        let root = root.to_path_buf();
+        off_thread(move || {
+            let serving = serving.read().map_err(|_| poisoned())?;
+            serving.generation.remove_others(&root)?;
+            serving.generation.clone().retire(&root)
         })
         .await
     }
@@ -190,19 +212,46 @@ impl ExampleStore for EdgeStore {
         self.read(move |serving| serving.generation.put_blob(&name, &content)).await
     }
 
-    async fn rebuild(&self) -> Result<Box<dyn Rebuild>> {
-        let (root, dimension) = (self.root.clone(), self.dimension);
-        let serving = Arc::clone(&self.serving);
+    async fn rebuild(&self, options: RebuildOptions) -> Result<Box<dyn Rebuild>> {
+        if options.keep_old {
+            return Err(Error::bad_input(
+                "a store in a folder does not keep its old content; copy it first: ticket-router store copy FROM TO",
+            ));
+        }
+        let (root, settings, serving) = (self.root.clone(), self.settings.clone(), Arc::clone(&self.serving));
         off_thread(move || {
-            // What killed runs left behind goes before another one is added.
-            serving.read().map_err(|_| poisoned())?.generation.remove_others(&root)?;
-            let generation = Generation::create(&root)?;
-            let shard = shard::create(&generation, dimension)?;
-            Ok(Box::new(EdgeRebuild {
-                root,
-                serving,
-                next: Some(Serving { generation, shard: Shard::new(shard), cache: Cache::default() }),
-            }) as Box<dyn Rebuild>)
+            let current = serving.read().map_err(|_| poisoned())?.generation.clone();
+            let unfinished = options.resume.as_deref().map(|name| current.unfinished(&root, name)).transpose()?;
+            let next = if let Some(unfinished) = unfinished.flatten() {
+                Serving::load(unfinished)?
+            } else {
+                // What killed runs left behind goes before another one is added.
+                current.remove_others(&root)?;
+                let generation = Generation::create(&root)?;
+                let shard = Shard::new(shard::create(&generation, options.dimension, &settings)?);
+                if let Some(name) = &options.resume {
+                    shard.flush();
+                    generation.put_name(name)?;
+                }
+                Serving { generation, shard, cache: Cache::default() }
+            };
+            let stays = options.resume.is_some();
+            Ok(Box::new(EdgeRebuild { root, serving, next: Some(next), stays }) as Box<dyn Rebuild>)
+        })
+        .await
+    }
+
+    async fn info(&self) -> Result<StoreInfo> {
+        let root = self.root.clone();
+        self.read(move |serving| {
+            Ok(StoreInfo {
+                location: root.display().to_string(),
+                engine: format!("Qdrant embedded ({ENGINE})"),
+                content: serving.generation.name(),
+                dimension: shard::dimension(&serving.shard),
+                disk_bytes: Some(serving.generation.bytes()?),
+                settings: shard::settings(&serving.shard),
+            })
         })
         .await
     }
@@ -214,13 +263,19 @@ struct EdgeRebuild {
     serving: Arc<RwLock<Serving>>,
     /// `None` only while a call has it, and after the commit.
     next: Option<Serving>,
+    /// Whether it is gone on with when it is not finished.
+    stays: bool,
 }
 
 impl EdgeRebuild {
-    async fn work(&mut self, work: impl FnOnce(&Serving) -> Result<()> + Send + 'static) -> Result<()> {
+    async fn work<T: Send + 'static>(
+        &mut self,
+        work: impl FnOnce(&Serving) -> Result<T> + Send + 'static,
+    ) -> Result<T> {
         let next = self.next.take().ok_or_else(|| Error::internal("the rebuild already failed"))?;
-        self.next = Some(off_thread(move || work(&next).map(|()| next)).await?);
-        Ok(())
+        let (next, done) = off_thread(move || work(&next).map(|done| (next, done))).await?;
+        self.next = Some(next);
+        Ok(done)
     }
 }
 
@@ -230,9 +285,18 @@ impl Rebuild for EdgeRebuild {
         self.work(move |next| shard::upsert(&next.shard, points)).await
     }
 
+    async fn blob(&mut self, name: &str) -> Result<Option<Vec<u8>>> {
+        let name = name.to_owned();
+        self.work(move |next| next.generation.blob(&name)).await
+    }
+
     async fn put_blob(&mut self, name: &str, content: Vec<u8>) -> Result<()> {
         let name = name.to_owned();
-        self.work(move |next| next.generation.put_blob(&name, &content)).await
+        self.work(move |next| {
+            next.shard.flush();
+            next.generation.put_blob(&name, &content)
+        })
+        .await
     }
 
     async fn commit(mut self: Box<Self>) -> Result<()> {
@@ -255,7 +319,7 @@ impl Rebuild for EdgeRebuild {
 
 impl Drop for EdgeRebuild {
     fn drop(&mut self) {
-        if let Some(next) = self.next.take() {
+        if let Some(next) = self.next.take().filter(|_| !self.stays) {
             // Best effort: what stays is removed when the store is opened again.
             let _ = next.discard();
         }
@@ -263,6 +327,11 @@ impl Drop for EdgeRebuild {
 }
 
 impl Serving {
+    fn load(generation: Generation) -> Result<Self> {
+        let shard = Shard::new(shard::load(&generation)?);
+        Ok(Self { generation, shard, cache: Cache::default() })
+    }
+
     fn discard(self) -> Result<()> {
         drop(self.shard);
         self.generation.remove()

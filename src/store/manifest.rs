@@ -78,7 +78,7 @@ impl Manifest {
         let refuse = |why: String| {
             Err(Error::store(format!(
                 "the store was built with the embedder {:?} and cannot be read with {:?}: {why}; \
-                 use that embedder, or index again into a new --store",
+                 use that embedder, or embed everything again: ticket-router index --rebuild",
                 self.embedder,
                 embedder.name()
             )))

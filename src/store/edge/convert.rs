@@ -9,8 +9,9 @@ use qdrant_edge::{
 use serde_json::Value;
 use uuid::Uuid;
 
+use super::super::settings::{DENSE, SPARSE};
 use super::super::{self as seam, Example, Point};
-use super::shard::{DENSE, SPARSE, path};
+use super::shard::path;
 use crate::{Error, Result, embed};
 
 pub(super) fn payload(example: &Example) -> Result<Payload> {

@@ -14,6 +14,8 @@ use crate::{Error, Result};
 const POINTER: &str = "CURRENT";
 const PREFIX: &str = "generation-";
 const BLOBS: &str = "blobs";
+/// Names the rebuild that fills an unfinished generation.
+const NAME: &str = "REBUILD";
 
 /// A folder with one content of the store.
 #[derive(Debug, Clone)]
@@ -62,8 +64,41 @@ impl Generation {
 
     /// Makes this the served generation, durably and in one step.
     pub(super) fn publish(&self, root: &Path) -> Result<()> {
-        let name = self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        write_in_one_step(root, POINTER, name.as_bytes())
+        write_in_one_step(root, POINTER, self.name().as_bytes())
+    }
+
+    /// The name of the folder.
+    pub(super) fn name(&self) -> String {
+        self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+    }
+
+    /// Says which rebuild fills this generation, so that it can go on after a kill.
+    pub(super) fn put_name(&self, rebuild: &str) -> Result<()> {
+        write_in_one_step(&self.path, NAME, rebuild.as_bytes())
+    }
+
+    /// Another generation, which an unfinished rebuild of this name has begun to fill.
+    pub(super) fn unfinished(&self, root: &Path, rebuild: &str) -> Result<Option<Self>> {
+        let others = numbered(root)?.into_iter().map(|(_, path)| path).filter(|path| *path != self.path);
+        let mut named = others.filter(|path| fs::read(path.join(NAME)).is_ok_and(|name| name == rebuild.as_bytes()));
+        Ok(named.next().map(|path| Self { path }))
+    }
+
+    /// Bytes on disk; of sparse files only what is really there, where the system says so.
+    pub(super) fn bytes(&self) -> Result<u64> {
+        bytes_below(&self.path)
+    }
+
+    /// Takes the store out of `root`: first the pointer, so that it is no store any more.
+    pub(super) fn retire(self, root: &Path) -> Result<()> {
+        let pointer = root.join(POINTER);
+        fs::remove_file(&pointer).map_err(|e| failed("remove", &pointer, &e))?;
+        self.remove()?;
+        let lock = root.join(super::LOCK_FILE);
+        fs::remove_file(&lock).map_err(|e| failed("remove", &lock, &e))?;
+        // What else is in the folder is not ours.
+        let _ = fs::remove_dir(root);
+        Ok(())
     }
 
     /// Writes the folder's own entries to disk.
@@ -141,6 +176,25 @@ fn numbered(root: &Path) -> Result<Vec<(u64, PathBuf)>> {
             Some((number_of(name.to_str()?)?, entry.path()))
         })
         .collect())
+}
+
+fn bytes_below(path: &Path) -> Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(path).map_err(|e| failed("read", path, &e))?.flatten() {
+        let meta = entry.metadata().map_err(|e| failed("read", &entry.path(), &e))?;
+        bytes += if meta.is_dir() { bytes_below(&entry.path())? } else { occupied(&meta) };
+    }
+    Ok(bytes)
+}
+
+#[cfg(unix)]
+fn occupied(meta: &fs::Metadata) -> u64 {
+    std::os::unix::fs::MetadataExt::blocks(meta) * 512
+}
+
+#[cfg(not(unix))]
+fn occupied(meta: &fs::Metadata) -> u64 {
+    meta.len()
 }
 
 fn write_in_one_step(dir: &Path, name: &str, content: &[u8]) -> Result<()> {

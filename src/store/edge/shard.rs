@@ -7,36 +7,31 @@ use qdrant_edge::{
     Condition, CountRequest, CreateIndex, Distance, EdgeConfig, EdgeOptimizersConfig, EdgeShard,
     EdgeSparseVectorParams, EdgeVectorParams, FacetRequest, FacetValue, FieldIndexOperations, Filter, HasIdCondition,
     HnswIndexConfig, JsonPath, Modifier, NamedQuery, OperationError, Payload, PayloadFieldSchema, PayloadOps,
-    PayloadSchemaType, PointId, PointInsertOperations, PointOperations, QueryEnum, ScrollRequest, SearchParams,
-    SearchRequest, SetPayloadOp, UpdateOperation, VectorInternal, WalOptions, WithPayloadInterface, WithVector,
+    PayloadSchemaType, PointId, PointInsertOperations, PointOperations, QuantizationConfig, QuantizationSearchParams,
+    QueryEnum, ScalarQuantizationConfig, ScalarType, ScrollRequest, SearchParams, SearchRequest, SetPayloadOp,
+    UpdateOperation, VectorInternal, WalOptions, WithPayloadInterface, WithVector,
 };
 use uuid::Uuid;
 
-use super::super::{self as seam, Example, Hit, Hits, Point, Query, StoredExample};
+use super::super::settings::{DENSE, GRAPH, KEYWORD_FIELDS, OVERSAMPLING, QUANTILE, SEARCH_BEAM, SPARSE, TIME_FIELD};
+use super::super::{self as seam, CollectionSettings, Example, Hit, Hits, Point, Quantization, Query, StoredExample};
 use super::cache::{Cache, Cached};
 use super::convert;
 use super::generation::Generation;
 use crate::{Error, Result};
 
-pub(super) const DENSE: &str = "dense";
-pub(super) const SPARSE: &str = "bm25";
-
-/// Fields that filters and facets ask for.
-const KEYWORD_FIELDS: [&str; 4] = ["intent", "source", "language", "requester"];
-const TIME_FIELD: &str = "created_at";
-
-/// Beam width of the graph search; wide, because a missed neighbour is a missed example. Twice as
-/// much found nothing more at 10,000 examples.
-const SEARCH_BEAM: usize = 128;
-
 /// Key and score.
 type Found = (Uuid, f32);
 
-pub(super) fn create(generation: &Generation, dimension: usize) -> Result<EdgeShard> {
+pub(super) fn create(generation: &Generation, dimension: usize, settings: &CollectionSettings) -> Result<EdgeShard> {
+    let mut dense = EdgeVectorParams::builder(dimension, Distance::Cosine).on_disk(settings.vectors_on_disk);
+    if settings.quantization == Quantization::Scalar {
+        dense = dense.quantization_config(scalar());
+    }
     let config = EdgeConfig::builder()
-        .vector(DENSE, EdgeVectorParams::builder(dimension, Distance::Cosine).build())
+        .vector(DENSE, dense.build())
         .sparse_vector(SPARSE, EdgeSparseVectorParams::builder().modifier(Modifier::Idf).build())
-        .hnsw_config(HnswIndexConfig { m: 16, ef_construct: 200, ..HnswIndexConfig::default() })
+        .hnsw_config(HnswIndexConfig { m: GRAPH.0.into(), ef_construct: GRAPH.1.into(), ..HnswIndexConfig::default() })
         // One segment: one graph to search instead of one per processor.
         .optimizers(EdgeOptimizersConfig { default_segment_number: Some(1), ..EdgeOptimizersConfig::default() })
         // The log is scanned at every opening, so it is cut into pieces of a modest size.
@@ -48,6 +43,26 @@ pub(super) fn create(generation: &Generation, dimension: usize) -> Result<EdgeSh
     }
     create_index(&shard, TIME_FIELD, PayloadSchemaType::Datetime)?;
     Ok(shard)
+}
+
+fn scalar() -> QuantizationConfig {
+    let config =
+        ScalarQuantizationConfig { r#type: ScalarType::Int8, quantile: Some(QUANTILE), always_ram: Some(true) };
+    config.into()
+}
+
+/// How the content of a shard is kept.
+pub(super) fn settings(shard: &EdgeShard) -> CollectionSettings {
+    let config = shard.config();
+    let dense = config.vectors.get(DENSE);
+    CollectionSettings {
+        vectors_on_disk: dense.and_then(|params| params.on_disk).unwrap_or_default(),
+        quantization: match dense.and_then(|params| params.quantization_config.as_ref()) {
+            Some(_) => Quantization::Scalar,
+            None => Quantization::None,
+        },
+        ..CollectionSettings::default()
+    }
 }
 
 pub(super) fn load(generation: &Generation) -> Result<EdgeShard> {
@@ -107,12 +122,21 @@ pub(super) fn query(shard: &EdgeShard, cache: &Cache, query: Query) -> Result<Hi
         filter.must_not = Some(vec![Condition::HasId(HasIdCondition::from_iter(ids))]);
     }
     let filter = (filter != Filter::default()).then_some(filter);
+    // What a smaller copy of the vectors found is scored again with the full ones.
+    let quantization =
+        QuantizationSearchParams { ignore: false, rescore: Some(true), oversampling: Some(OVERSAMPLING) };
+    let params = SearchParams {
+        hnsw_ef: Some(SEARCH_BEAM.into()),
+        exact: query.exact,
+        quantization: (!query.exact).then_some(quantization),
+        ..SearchParams::default()
+    };
     let search = |name: &str, vector: VectorInternal| -> Result<Vec<Found>> {
         shard
             .search(SearchRequest {
                 query: QueryEnum::Nearest(NamedQuery::new(vector, name)),
                 filter: filter.clone(),
-                params: Some(SearchParams { hnsw_ef: Some(SEARCH_BEAM), ..SearchParams::default() }),
+                params: Some(params),
                 limit: query.limit,
                 offset: 0,
                 with_payload: None,

@@ -1,0 +1,167 @@
+//! Requests to a server: what is sent again, and what its failures mean.
+
+use std::future::Future;
+use std::time::{Duration, Instant};
+
+use qdrant_client::{Qdrant, QdrantError};
+use tonic::{Code, Status};
+
+use super::Connection;
+use crate::{Error, Result};
+
+/// The oldest release that has all that is used; facets are the newest of it.
+const OLDEST: (u32, u32) = (1, 12);
+
+/// How long reaching the server may take.
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// The pause before a request is sent again grows from this one to the other.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// What the transport says when the request may have gone astray, whatever its code is.
+const BROKEN: [&str; 5] =
+    ["Failed to connect", "transport error", "h2 protocol error", "connection", "error reading a body"];
+
+/// A server, and how to speak to it.
+#[derive(Clone)]
+pub(super) struct Server {
+    client: Qdrant,
+    pub(super) url: String,
+    timeout: Duration,
+}
+
+impl Server {
+    /// Reaches the server; fails when it is absent, refuses the key, or is too old.
+    pub(super) async fn reach(connection: &Connection) -> Result<Self> {
+        let url = connection.url.clone();
+        let wrong = |what: String| Error::configuration(format!("the Qdrant server {url}: {what}"));
+        // The client would put a key that it cannot send into its message.
+        if connection.api_key.as_ref().is_some_and(|key| !key.bytes().all(|byte| byte.is_ascii_graphic())) {
+            return Err(wrong("QDRANT_API_KEY holds characters that no key has; set it again".into()));
+        }
+        let client = Qdrant::from_url(&url)
+            .api_key(connection.api_key.as_deref())
+            .timeout(connection.timeout)
+            .connect_timeout(CONNECT_TIMEOUT.min(connection.timeout))
+            // It prints to stdout.
+            .skip_compatibility_check()
+            .build()
+            .map_err(|e| wrong(e.to_string()))?;
+        let server = Self { client, url: connection.url.clone(), timeout: connection.timeout };
+        server.check_version(&server.version().await?)?;
+        Ok(server)
+    }
+
+    /// The server's release.
+    pub(super) async fn version(&self) -> Result<String> {
+        let reply = self.client.health_check().await.map_err(|e| self.failed("cannot be used", &e))?;
+        Ok(reply.version)
+    }
+
+    fn check_version(&self, version: &str) -> Result<()> {
+        let mut numbers = version.split(['.', '-']).map(|part| part.parse::<u32>().ok());
+        match (numbers.next().flatten(), numbers.next().flatten()) {
+            (Some(major), Some(minor)) if (major, minor) < OLDEST => Err(Error::store(format!(
+                "the Qdrant server {} has version {version}, and {}.{} is the oldest that can be used; update the server",
+                self.url, OLDEST.0, OLDEST.1
+            ))),
+            // What names itself otherwise, such as a build of one's own, is tried.
+            _ => Ok(()),
+        }
+    }
+
+    /// Sends a request, and sends it again while the server is away, for as long as one request
+    /// may take. Only for what may happen twice: reads, and writes that say what is to be.
+    pub(super) async fn call<T, F>(&self, doing: &str, send: impl Fn(Qdrant) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T, QdrantError>>,
+    {
+        let begun = Instant::now();
+        let (mut pause, longest) = PAUSE;
+        loop {
+            match send(self.client.clone()).await {
+                Ok(done) => return Ok(done),
+                Err(e) if may_pass(&e) && begun.elapsed() + pause < self.timeout => {
+                    tracing::warn!(url = self.url, doing, code = ?status(&e).map(Status::code), "sent again");
+                    tokio::time::sleep(pause).await;
+                    pause = (pause * 2).min(longest);
+                }
+                Err(e) => return Err(self.failed(doing, &e)),
+            }
+        }
+    }
+
+    /// Like [`Self::call`]; `None` for what the server does not have.
+    pub(super) async fn find<T, F>(&self, doing: &str, send: impl Fn(Qdrant) -> F) -> Result<Option<T>>
+    where
+        F: Future<Output = Result<T, QdrantError>>,
+    {
+        let found = |outcome: Result<T, QdrantError>| match outcome {
+            Ok(found) => Ok(Some(found)),
+            Err(e) if status(&e).is_some_and(|status| status.code() == Code::NotFound) => Ok(None),
+            Err(e) => Err(e),
+        };
+        self.call(doing, |client| {
+            let reply = send(client);
+            async { found(reply.await) }
+        })
+        .await
+    }
+
+    /// What a failure means, and what can be done.
+    fn failed(&self, doing: &str, e: &QdrantError) -> Error {
+        let url = &self.url;
+        let Some(status) = status(e) else {
+            return Error::store(format!("the Qdrant server {url}: {doing}: {e}"));
+        };
+        let said = status.message();
+        let text = match status.code() {
+            Code::Unauthenticated | Code::PermissionDenied => format!(
+                "the Qdrant server {url} refuses the key ({said}); set QDRANT_API_KEY to one that may use this collection"
+            ),
+            Code::NotFound => format!(
+                "the Qdrant server {url}: {doing}: {said}; it was deleted or rebuilt meanwhile: start again, and index if it is gone"
+            ),
+            Code::Cancelled | Code::DeadlineExceeded => format!(
+                "the Qdrant server {url} did not answer within {} s ({doing}); try again, or set store_timeout_seconds",
+                self.timeout.as_secs_f32()
+            ),
+            Code::ResourceExhausted => {
+                format!(
+                    "the Qdrant server {url} takes no more ({doing}: {said}); give it more memory or disk, or try later"
+                )
+            }
+            _ if is_broken(status) => format!(
+                "the Qdrant server {url} cannot be reached ({doing}: {}); is it running, and is this its gRPC port (6334)?",
+                first_line(said)
+            ),
+            code => format!("the Qdrant server {url}: {doing}: {said} ({code:?})"),
+        };
+        Error::store(text)
+    }
+}
+
+fn status(e: &QdrantError) -> Option<&Status> {
+    match e {
+        QdrantError::ResponseError { status } | QdrantError::ResourceExhaustedError { status, .. } => Some(status),
+        _ => None,
+    }
+}
+
+/// Whether the same request may succeed a little later.
+fn may_pass(e: &QdrantError) -> bool {
+    status(e).is_some_and(|status| {
+        matches!(status.code(), Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded | Code::Aborted)
+            || matches!(e, QdrantError::ResourceExhaustedError { .. })
+            || is_broken(status)
+    })
+}
+
+fn is_broken(status: &Status) -> bool {
+    let is_transport = matches!(status.code(), Code::Internal | Code::Unknown | Code::Unavailable);
+    is_transport && (status.code() == Code::Unavailable || BROKEN.iter().any(|sign| status.message().contains(sign)))
+}
+
+fn first_line(text: &str) -> &str {
+    text.lines().next().unwrap_or_default()
+}

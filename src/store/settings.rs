@@ -1,0 +1,61 @@
+//! How Qdrant keeps the examples. Settings take effect when a content is built.
+
+use serde::{Deserialize, Serialize};
+
+/// The vectors of an example: of its meaning, and of its words.
+pub(super) const DENSE: &str = "dense";
+pub(super) const SPARSE: &str = "bm25";
+
+/// Fields that filters and facets ask for; attributes are looked through without an index.
+pub(super) const KEYWORD_FIELDS: [&str; 4] = ["intent", "source", "language", "requester"];
+pub(super) const TIME_FIELD: &str = "created_at";
+
+/// Beam width of the graph search; wide, because a missed neighbour is a missed example. Twice as
+/// much found nothing more at 10,000 examples.
+pub(super) const SEARCH_BEAM: u16 = 128;
+/// Edges of a node of the graph, and the beam width when it is built.
+pub(super) const GRAPH: (u16, u16) = (16, 200);
+
+/// How many more than asked for are taken from a smaller copy of the vectors.
+pub(super) const OVERSAMPLING: f64 = 2.0;
+/// The share of the numbers that a smaller copy tells apart; rarer ones are cut off.
+pub(super) const QUANTILE: f32 = 0.99;
+
+/// The table `[qdrant]` of `ticket-router.toml`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct CollectionSettings {
+    /// Into how many parts a server divides the examples; a folder has one.
+    pub shards: u32,
+    /// On how many nodes of a cluster each shard is kept.
+    pub replication_factor: u32,
+    /// How many of these must have written before a write counts as done.
+    pub write_consistency: u32,
+    /// Whether the full vectors stay on disk, and only what is used is read.
+    pub vectors_on_disk: bool,
+    /// A smaller copy of the vectors in memory; what it finds is scored again with the full ones.
+    pub quantization: Quantization,
+}
+
+/// What the smaller copy is made of.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Quantization {
+    /// There is none.
+    #[default]
+    None,
+    /// One byte for each number: a quarter of the memory.
+    Scalar,
+}
+
+impl Default for CollectionSettings {
+    fn default() -> Self {
+        Self {
+            shards: 1,
+            replication_factor: 1,
+            write_consistency: 1,
+            vectors_on_disk: false,
+            quantization: Quantization::None,
+        }
+    }
+}
