@@ -5,7 +5,8 @@
 //! `hierarchy`; in `attributes` and `shortlist` what is asked beside the intent and which
 //! intents are offered; messages about bad input and a bad set-up in `bad_input`; the API's
 //! behaviour in `claude_*`, against the double in `raw_double` where it must misbehave; killed
-//! runs in `kill`; rendered prompts and request bodies in `prompts`; the library in `library`;
+//! runs in `kill`; what every store must do in `contract`, and a Qdrant server's misbehaviour in
+//! `server_faults`, both against `qdrant_double`; rendered prompts and request bodies in `prompts`; the library in `library`;
 //! `examples_db` itself in `data`. Pure stages have their tests beside them in `src`.
 
 #![expect(
@@ -33,6 +34,8 @@ mod claude_cost;
 mod claude_faults;
 #[path = "suite/claude_journal.rs"]
 mod claude_journal;
+#[path = "suite/contract.rs"]
+mod contract;
 #[path = "suite/data.rs"]
 mod data;
 #[path = "suite/double.rs"]
@@ -57,12 +60,16 @@ mod library;
 mod lint;
 #[path = "suite/prompts.rs"]
 mod prompts;
+#[path = "suite/qdrant_double.rs"]
+mod qdrant_double;
 #[path = "suite/raw_double.rs"]
 mod raw_double;
 #[path = "suite/report.rs"]
 mod report;
 #[path = "suite/retrieval.rs"]
 mod retrieval;
+#[path = "suite/server_faults.rs"]
+mod server_faults;
 #[path = "suite/shortlist.rs"]
 mod shortlist;
 #[path = "suite/taxonomy.rs"]

@@ -13,7 +13,7 @@ use ticket_router::{
 };
 
 /// Counts letters: a small embedder of one's own.
-struct Letters;
+pub struct Letters;
 
 #[async_trait]
 impl Embedder for Letters {

@@ -1,0 +1,143 @@
+//! Blobs, and contents that are built anew.
+
+use std::time::{Duration, Instant};
+
+use ticket_router::store::{MANIFEST_BLOB, Point, Query, RebuildOptions, TAXONOMY_BLOB};
+
+use super::data::{DIMENSION, all, example, ids, near, point, points};
+use super::Place;
+
+fn options() -> RebuildOptions {
+    RebuildOptions { dimension: DIMENSION, ..RebuildOptions::default() }
+}
+
+pub async fn blobs_are_kept_byte_for_byte(place: &dyn Place) {
+    let store = place.open().await;
+    assert_eq!(store.blob("note").await.unwrap(), None);
+    let every_byte: Vec<u8> = (0..=255).collect();
+    let large: Vec<u8> = (0..1_000_000_u32).map(|n| n.wrapping_mul(2_654_435_761).to_be_bytes()[0]).collect();
+    for content in [b"first".to_vec(), every_byte, vec![], large.clone()] {
+        store.put_blob("note", content.clone()).await.unwrap();
+        assert!(store.blob("note").await.unwrap() == Some(content));
+    }
+    store.put_blob(MANIFEST_BLOB, b"{}".to_vec()).await.unwrap();
+    assert_eq!(store.blob(MANIFEST_BLOB).await.unwrap().unwrap(), b"{}");
+    assert!(store.blob("note").await.unwrap() == Some(large), "another blob changes nothing");
+    assert_eq!(store.blob(TAXONOMY_BLOB).await.unwrap(), None);
+}
+
+pub async fn blobs_are_no_examples(place: &dyn Place) {
+    let store = place.open().await;
+    for n in 0..20 {
+        store.put_blob(&format!("blob {n}"), b"ticket word0 of a".to_vec()).await.unwrap();
+    }
+    assert_eq!((store.count().await.unwrap(), all(store.as_ref()).await.len()), (0, 0));
+    let points = points(5, "a");
+    store.upsert(points.clone()).await.unwrap();
+    assert_eq!((store.count().await.unwrap(), all(store.as_ref()).await.len()), (5, 5));
+    let (page, next) = store.scroll(None, 5, false).await.unwrap();
+    assert_eq!((page.len(), next), (5, None));
+    assert_eq!(store.intents().await.unwrap(), [("a".to_owned(), 5)]);
+    for exact in [true, false] {
+        let exclude = vec![points[0].example.key];
+        let hits = store.query(Query { exact, exclude, ..near(&points[0], 30) }).await.unwrap();
+        assert_eq!((hits.dense.len(), hits.sparse.len()), (4, 4));
+    }
+    assert_eq!(store.relabel("a", "b").await.unwrap(), 5);
+    store.delete(points.iter().map(|point| point.example.key).collect()).await.unwrap();
+    assert_eq!(store.blob("blob 19").await.unwrap().unwrap(), b"ticket word0 of a");
+}
+
+pub async fn readers_see_the_old_content_until_a_rebuild_is_committed(place: &dyn Place) {
+    let store = place.open().await;
+    let reader = place.beside(&store).await;
+    let old = points(10, "old");
+    store.upsert(old.clone()).await.unwrap();
+    store.put_blob("note", b"old".to_vec()).await.unwrap();
+    store.put_blob("of the old alone", b"x".to_vec()).await.unwrap();
+
+    let mut next = store.rebuild(options()).await.unwrap();
+    assert_eq!(next.blob("note").await.unwrap(), None, "a new content is empty");
+    next.upsert(points(6, "new")).await.unwrap();
+    next.put_blob("note", b"new".to_vec()).await.unwrap();
+    assert_eq!(next.blob("note").await.unwrap().unwrap(), b"new");
+    for store in [&store, &reader] {
+        assert_eq!(store.intents().await.unwrap(), [("old".to_owned(), 10)]);
+        assert_eq!(store.blob("note").await.unwrap().unwrap(), b"old");
+        assert_eq!(store.query(near(&old[9], 1)).await.unwrap().dense[0].example.labelled.intent, "old");
+    }
+    next.commit().await.unwrap();
+    for store in [&store, &reader] {
+        assert_eq!((store.count().await.unwrap(), all(store.as_ref()).await.len()), (6, 6));
+        assert_eq!(store.intents().await.unwrap(), [("new".to_owned(), 6)]);
+        assert_eq!(store.blob("note").await.unwrap().unwrap(), b"new");
+        assert_eq!(store.blob("of the old alone").await.unwrap(), None);
+        assert_eq!(store.query(near(&old[9], 10)).await.unwrap().dense.len(), 6);
+    }
+    assert!(matches!(place.contents(), None | Some(1)), "the old content stays: {:?}", place.contents());
+    store.upsert(vec![point(example("more", "written after it", "new"))]).await.unwrap();
+    assert_eq!(reader.count().await.unwrap(), 7);
+}
+
+pub async fn a_rebuild_that_is_dropped_leaves_nothing(place: &dyn Place) {
+    let store = place.open().await;
+    store.upsert(points(10, "old")).await.unwrap();
+    let mut next = store.rebuild(options()).await.unwrap();
+    next.upsert(points(6, "new")).await.unwrap();
+    drop(next);
+    assert_eq!(store.intents().await.unwrap(), [("old".to_owned(), 10)]);
+    // A server is told of it in the background.
+    let begun = Instant::now();
+    while place.contents().is_some_and(|contents| contents > 1) {
+        assert!(begun.elapsed() < Duration::from_secs(10), "{:?} contents", place.contents());
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert_eq!(store.intents().await.unwrap(), [("old".to_owned(), 10)]);
+}
+
+pub async fn a_named_rebuild_goes_on_where_it_was(place: &dyn Place) {
+    let named = |name: &str| RebuildOptions { resume: Some(name.to_owned()), ..options() };
+    let written: Vec<Point> = points(20, "new");
+    let store = place.open().await;
+    store.upsert(points(10, "old")).await.unwrap();
+    let mut next = store.rebuild(named("a copy")).await.unwrap();
+    next.upsert(written[..12].to_vec()).await.unwrap();
+    next.put_blob("progress", b"12".to_vec()).await.unwrap();
+    drop((next, store));
+    place.restart();
+
+    let store = place.open().await;
+    assert_eq!(store.intents().await.unwrap(), [("old".to_owned(), 10)]);
+    let mut next = store.rebuild(named("a copy")).await.unwrap();
+    assert_eq!(next.blob("progress").await.unwrap().unwrap(), b"12");
+    next.upsert(written[12..].to_vec()).await.unwrap();
+    next.commit().await.unwrap();
+    assert_eq!(store.intents().await.unwrap(), [("new".to_owned(), 20)]);
+
+    let mut unfinished = store.rebuild(named("a copy")).await.unwrap();
+    assert_eq!(unfinished.blob("progress").await.unwrap(), None, "the finished one is not gone on with");
+    unfinished.upsert(written[..3].to_vec()).await.unwrap();
+    unfinished.put_blob("progress", b"3".to_vec()).await.unwrap();
+    drop(unfinished);
+    // One of another name begins anew, and the other one is over.
+    let mut other = store.rebuild(named("another copy")).await.unwrap();
+    assert_eq!(other.blob("progress").await.unwrap(), None);
+    other.upsert(written[..1].to_vec()).await.unwrap();
+    other.commit().await.unwrap();
+    assert_eq!(store.count().await.unwrap(), 1);
+    assert!(matches!(place.contents(), None | Some(1)), "{:?} contents", place.contents());
+}
+
+pub async fn a_rebuild_may_change_the_dimension(place: &dyn Place) {
+    let store = place.open().await;
+    store.upsert(points(3, "old")).await.unwrap();
+    let mut next = store.rebuild(RebuildOptions { dimension: 4, ..options() }).await.unwrap();
+    let mut short = point(example("short", "a short vector", "new"));
+    short.dense = vec![0.0, 0.6, 0.0, 0.8];
+    next.upsert(vec![short.clone()]).await.unwrap();
+    next.commit().await.unwrap();
+    assert_eq!(store.info().await.unwrap().dimension, 4);
+    assert_eq!(ids(&store.query(near(&short, 5)).await.unwrap().dense), ["short"]);
+    let refused = store.upsert(points(1, "long")).await.unwrap_err().to_string();
+    assert!(refused.contains("26") && refused.contains('4'), "{refused}");
+}
