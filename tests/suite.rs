@@ -6,7 +6,7 @@
 //! intents are offered; messages about bad input and a bad set-up in `bad_input`; the API's
 //! behaviour in `claude_*`, against the double in `raw_double` where it must misbehave; killed
 //! runs in `kill`; rendered prompts and request bodies in `prompts`; the library in `library`;
-//! `examples_db` itself in `data`. Pure stages have their tests beside them in `src`.
+//! the provided models in `embedders`; `examples_db` itself in `data`. Pure stages have their tests beside them in `src`.
 
 #![expect(
     clippy::unwrap_used,
@@ -37,6 +37,8 @@ mod claude_journal;
 mod data;
 #[path = "suite/double.rs"]
 mod double;
+#[path = "suite/embedders.rs"]
+mod embedders;
 #[path = "suite/eval.rs"]
 mod eval;
 #[path = "suite/eval_arms.rs"]
