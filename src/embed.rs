@@ -11,8 +11,8 @@ mod locate;
 mod worker;
 
 pub use self::bm25::{Bm25, Bm25Settings};
-pub use self::fastembed::{DEFAULT_MODEL, FastEmbedder, INT8_MODEL};
 use self::fastembed::PROVIDED;
+pub use self::fastembed::{DEFAULT_MODEL, FastEmbedder, INT8_MODEL};
 pub use self::locate::ModelPaths;
 
 /// Turns texts into vectors of unit length.

@@ -47,9 +47,11 @@ async fn int8_vectors_are_close_to_those_in_full_precision_and_not_the_same() {
 fn a_store_is_read_with_the_precision_that_it_was_built_with() {
     let bench = Bench::with_small_store();
     let classify = ["classify", "where is my parcel", "--labeler", "vote"];
-    bench
-        .run(&[&classify[..], &["--embedder", INT8_MODEL]].concat())
-        .fails_with(&["\"all-MiniLM-L6-v2\"", "\"all-MiniLM-L6-v2-int8\"", "the names differ"]);
+    bench.run(&[&classify[..], &["--embedder", INT8_MODEL]].concat()).fails_with(&[
+        "\"all-MiniLM-L6-v2\"",
+        "\"all-MiniLM-L6-v2-int8\"",
+        "the names differ",
+    ]);
 
     let int8 = ["--store", "int8", "--embedder", INT8_MODEL];
     bench.run(&[&["index", "examples.jsonl"], &int8[..]].concat()).ok();
