@@ -36,12 +36,12 @@ async fn exact(store: &EdgeStore, vectors: &[Vec<f32>]) -> Result<Vec<Vec<(f32, 
         let (page, next) = store.scroll(start, PAGE, true).await?;
         for (vector, nearest) in vectors.iter().zip(&mut nearest) {
             for stored in &page {
-                let score = cosine(vector, stored.dense.as_deref().unwrap_or_default());
-                if nearest.len() == NEAREST && nearest.last().is_some_and(|(least, _)| score <= *least) {
+                let likeness = cosine(vector, stored.dense.as_deref().unwrap_or_default());
+                if nearest.len() == NEAREST && nearest.last().is_some_and(|(least, _)| likeness <= *least) {
                     continue;
                 }
-                let place = nearest.partition_point(|(better, _)| *better >= score);
-                nearest.insert(place, (score, stored.example.labelled.ticket.id.clone()));
+                let place = nearest.partition_point(|(better, _)| *better >= likeness);
+                nearest.insert(place, (likeness, stored.example.labelled.ticket.id.clone()));
                 nearest.truncate(NEAREST);
             }
         }
