@@ -14,7 +14,7 @@ use ticket_router::claude::estimate::BYTES_PER_TOKEN;
 use ticket_router::claude::{DEFAULT_MODEL as CLAUDE, Models};
 use ticket_router::embed::{Bm25, Remembering, cosine};
 use ticket_router::index::{IndexOptions, index};
-use ticket_router::input::{self, InputOptions, Row, RowContent};
+use ticket_router::input::{Row, RowContent};
 use ticket_router::label::IntentsMode;
 use ticket_router::probe::Probe;
 use ticket_router::prompt::Prompts;
@@ -26,6 +26,10 @@ use ticket_router::{
     AnswerForm, ClaudeLabeler, DEFAULT_MODEL, EdgeStore, Embedder, ExampleStore as _, FastEmbedder, LabelledTicket,
     ModelPaths, Result, Taxonomy,
 };
+
+#[path = "shared/rows.rs"]
+mod rows;
+use rows::labelled;
 
 const FOLDS: usize = 5;
 const BM25_WEIGHTS: [f32; 5] = [0.0, 0.05, 0.1, 0.2, 0.3];
@@ -102,8 +106,8 @@ async fn main() -> Result<()> {
         Some(path) => Some(Taxonomy::from_toml(&std::fs::read_to_string(path).unwrap_or_default(), path)?),
         None => None,
     };
-    let train = rows(Path::new(&args.train))?;
-    let test = args.test.as_ref().map(|path| rows(Path::new(path))).transpose()?;
+    let train = labelled(Path::new(&args.train))?;
+    let test = args.test.as_ref().map(|path| labelled(Path::new(path))).transpose()?;
     let paths = ModelPaths { usual: vec![".runtime".into()], ..ModelPaths::default() };
     let embedder = Remembering::new(Arc::new(FastEmbedder::load(DEFAULT_MODEL, &paths)?));
     // All at once; the folds share them.
@@ -126,14 +130,6 @@ async fn main() -> Result<()> {
     }
     table.print();
     Ok(())
-}
-
-fn rows(path: &Path) -> Result<Vec<LabelledTicket>> {
-    let is_csv = path.extension().is_some_and(|extension| extension == "csv");
-    let intent_column = if is_csv { "category" } else { "intent" }.to_owned();
-    let options = InputOptions { intent_column, ..InputOptions::default() };
-    let rows = input::read(path, &options)?;
-    Ok(rows.into_iter().filter_map(|row| row.content.ok()?.labelled(&options).ok()).collect())
 }
 
 struct Bench {

@@ -1,6 +1,6 @@
 //! How close a run with many workers comes to what the API's latency allows.
 //!
-//! `cargo run --release --example throughput -- STORE TICKETS.jsonl`, see `scripts/bench`. A double
+//! `cargo run --release --example throughput -- STORE TICKETS.jsonl`, see `scripts/bench-claude`. A double
 //! of the API in a process of its own answers each request after 300 ms; 1,000 tickets are
 //! sent with 64 workers. Embedding is done ahead and timed apart.
 
@@ -20,11 +20,14 @@ use ticket_router::input::{self, InputOptions};
 use ticket_router::prompt::Prompts;
 use ticket_router::{AnswerForm, ClaudeLabeler, DEFAULT_MODEL, EdgeStore, FastEmbedder, Labeler, ModelPaths, Ticket};
 
+#[path = "shared/process.rs"]
+mod process;
+
 const TICKETS: usize = 1_000;
 const WORKERS: usize = 64;
 const LATENCY: Duration = Duration::from_millis(300);
 
-type Outcome<T> = Result<T, Box<dyn std::error::Error>>;
+type Outcome<T> = Result<T, Box<dyn std::error::Error + Send + Sync>>;
 
 fn main() -> Outcome<()> {
     let args: Vec<String> = std::env::args().collect();
@@ -112,7 +115,7 @@ async fn measure(store: &Path, tickets: &Path, address: &str) -> Outcome<()> {
     println!("wall / ideal                     {:.3}", wall.as_secs_f64() / ideal);
     println!("CPU a ticket, search included    {:.2} ms", with_search * 1e3 / TICKETS as f64);
     println!("CPU a ticket, the client alone   {:.2} ms", own * 1e3 / TICKETS as f64);
-    println!("peak memory                      {} MB", peak_memory()?);
+    println!("peak memory                      {:.0} MB", process::peak_memory()?);
     Ok(())
 }
 
@@ -134,12 +137,6 @@ fn cpu_time() -> Outcome<f64> {
     let fields: Vec<&str> = stat.rsplit(')').next().ok_or("no stat")?.split_whitespace().collect();
     // Fields 14 and 15 of the whole line, in hundredths of a second.
     Ok((fields[11].parse::<f64>()? + fields[12].parse::<f64>()?) / 100.0)
-}
-
-fn peak_memory() -> Outcome<u64> {
-    let status = std::fs::read_to_string("/proc/self/status")?;
-    let line = status.lines().find(|line| line.starts_with("VmHWM")).ok_or("no VmHWM")?;
-    Ok(line.split_whitespace().nth(1).ok_or("no number")?.parse::<u64>()? / 1024)
 }
 
 /// Answers every request after the latency, one thread a connection.

@@ -1,9 +1,11 @@
 """Write all-MiniLM-L6-v2 as an ONNX graph, from its published weights.
 
     make_onnx.py MODEL_DIR OUTPUT.onnx
-    make_onnx.py --check MODEL.onnx
+    make_onnx.py --quantize MODEL.onnx OUTPUT.onnx
+    make_onnx.py --check MODEL.onnx TOLERANCE
 
-The second form embeds a known sentence and compares it with the published model.
+The second form gives the weights of such a graph 8 bits. The third embeds a known sentence
+and compares it with the published model; the tolerance is that of a single number.
 MODEL_DIR holds config.json and model.safetensors. The graph takes `input_ids`,
 `attention_mask` and `token_type_ids` (int64, batch x tokens) and gives
 `last_hidden_state` (float32, batch x tokens x 384). Pooling is left to the caller.
@@ -105,13 +107,24 @@ def main(source, target):
     onnx.save(model, target)
 
 
+def quantize(source, target):
+    from onnxruntime.quantization import quantize_dynamic
+
+    # A scale for each column keeps more of the embedding than one for each matrix (mean cosine
+    # 0.993 and 0.970). Seven bits, since with eight a processor without VNNI saturates its
+    # sums: it would give other vectors, and no processor is faster for it.
+    # The type is said because shape inference does not know the runtime's own operators.
+    options = {"DefaultTensorType": TensorProto.FLOAT}
+    quantize_dynamic(source, target, per_channel=True, reduce_range=True, extra_options=options)
+
+
 # "My invoice is wrong" in tokens, and the start of its embedding as PyTorch computes it
 # from the same weights (transformers' BertModel, mean pooling, length 1).
 KNOWN_TOKENS = [101, 2026, 1999, 6767, 6610, 2003, 3308, 102]
 KNOWN_EMBEDDING = [-0.017953, 0.069094, 0.045249, -0.046165, -0.151121, -0.100426, -0.048476, 0.056792]
 
 
-def check(model):
+def check(model, tolerance):
     import onnxruntime
 
     session = onnxruntime.InferenceSession(str(model))
@@ -121,14 +134,17 @@ def check(model):
     embedding = states[0].mean(axis=0)
     embedding /= np.linalg.norm(embedding)
     worst = float(np.abs(embedding[: len(KNOWN_EMBEDDING)] - KNOWN_EMBEDDING).max())
-    if worst > 1e-4:
-        sys.exit(f"the known embedding is off by {worst:.6f}, more than 0.0001: the model or the runtime is not the right one")
+    if worst > tolerance:
+        sys.exit(f"the known embedding is off by {worst:.6f}, more than {tolerance}: the model or the runtime is not the right one")
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 3:
-        sys.exit(__doc__)
-    if sys.argv[1] == "--check":
-        check(Path(sys.argv[2]))
-    else:
-        main(Path(sys.argv[1]), Path(sys.argv[2]))
+    match sys.argv[1:]:
+        case ["--check", model, tolerance]:
+            check(Path(model), float(tolerance))
+        case ["--quantize", source, target]:
+            quantize(Path(source), Path(target))
+        case [source, target]:
+            main(Path(source), Path(target))
+        case _:
+            sys.exit(__doc__)

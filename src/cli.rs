@@ -70,8 +70,8 @@ struct CommonArgs {
     /// [default: .ticket-router]
     #[arg(long, global = true, value_name = "DIR|URL")]
     store: Option<String>,
-    /// Embedding model: the one that scripts/setup provides, or a name of fastembed's list
-    /// [default: all-MiniLM-L6-v2]
+    /// Embedding model: one that scripts/setup provides (all-MiniLM-L6-v2, or twice as fast
+    /// all-MiniLM-L6-v2-int8), or a name of fastembed's list [default: all-MiniLM-L6-v2]
     #[arg(long, global = true, value_name = "NAME")]
     embedder: Option<String>,
     /// Folder that scripts/setup filled [default: .runtime, then the user's data folder]

@@ -12,7 +12,8 @@ mod remembering;
 mod worker;
 
 pub use self::bm25::{Bm25, Bm25Settings};
-pub use self::fastembed::{DEFAULT_MODEL, FastEmbedder};
+use self::fastembed::PROVIDED;
+pub use self::fastembed::{DEFAULT_MODEL, FastEmbedder, INT8_MODEL};
 pub use self::locate::ModelPaths;
 pub use self::remembering::Remembering;
 

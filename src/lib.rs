@@ -51,7 +51,7 @@ pub mod unknown;
 
 pub use classifier::{Classification, Classifier, ClassifierBuilder};
 pub use decide::Decision;
-pub use embed::{DEFAULT_MODEL, Embedder, FastEmbedder, ModelPaths};
+pub use embed::{DEFAULT_MODEL, Embedder, FastEmbedder, INT8_MODEL, ModelPaths};
 pub use error::{Error, ErrorKind, Result};
 pub use label::{AnswerForm, CascadeLabeler, ClaudeLabeler, IntentsMode, Label, Labeler, VoteLabeler};
 pub use retrieve::Evidence;

@@ -7,7 +7,7 @@
 //! behaviour in `claude_*`, against the double in `raw_double` where it must misbehave; killed
 //! runs in `kill`; what every store must do in `contract`, and a Qdrant server's misbehaviour in
 //! `server_faults`, both against `qdrant_double`; rendered prompts and request bodies in `prompts`; the library in `library`;
-//! `examples_db` itself in `data`. Pure stages have their tests beside them in `src`.
+//! the provided models in `embedders`; `examples_db` itself in `data`. Pure stages have their tests beside them in `src`.
 
 #![expect(
     clippy::unwrap_used,
@@ -40,6 +40,8 @@ mod contract;
 mod data;
 #[path = "suite/double.rs"]
 mod double;
+#[path = "suite/embedders.rs"]
+mod embedders;
 #[path = "suite/eval.rs"]
 mod eval;
 #[path = "suite/eval_arms.rs"]

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::PROVIDED;
 use crate::{Error, Result};
 
 /// File names of the runtime, by system.
@@ -51,9 +52,33 @@ impl ModelPaths {
 
     /// The folder of a model.
     pub(super) fn model(&self, name: &str) -> Result<PathBuf> {
+        // A --model-dir may be the folder of a model itself, but not of the other one.
+        let is_other = |folder: &Path| PROVIDED.iter().any(|other| *other != name && folder.ends_with(other));
         self.folders()
-            .flat_map(|folder| [folder.join(name), folder.to_path_buf()])
-            .find(|folder| folder.join("model.onnx").is_file())
+            .flat_map(|folder| [folder.join(name), folder.with_file_name(name), folder.to_path_buf()])
+            .find(|folder| folder.join("model.onnx").is_file() && !is_other(folder))
             .ok_or_else(|| Error::embedder(format!("no model {name} in {}; {SETUP}", self.tried())))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{DEFAULT_MODEL, INT8_MODEL};
+    use super::*;
+
+    #[test]
+    fn the_folder_of_one_model_is_never_taken_for_the_other() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join(DEFAULT_MODEL);
+        let add = |folder: &Path| {
+            std::fs::create_dir_all(folder).unwrap();
+            std::fs::write(folder.join("model.onnx"), "").unwrap();
+        };
+        add(&folder);
+        let paths = ModelPaths { chosen: Some(folder.clone()), ..ModelPaths::default() };
+        assert_eq!(paths.model(DEFAULT_MODEL).unwrap(), folder);
+        assert!(paths.model(INT8_MODEL).is_err());
+        add(&root.path().join(INT8_MODEL));
+        assert_eq!(paths.model(INT8_MODEL).unwrap(), root.path().join(INT8_MODEL), "the one beside it");
     }
 }
