@@ -30,6 +30,11 @@ use data::DIMENSION;
 /// Where a store is, and how it is opened there.
 #[async_trait]
 pub trait Place: Send + Sync {
+    /// A new one; `None` where there is no such server.
+    fn there() -> Option<Self>
+    where
+        Self: Sized;
+
     /// Opens the store, or makes an empty one.
     async fn open(&self) -> Arc<dyn ExampleStore>;
 
@@ -49,14 +54,12 @@ pub trait Place: Send + Sync {
 
 struct Folder(TempDir);
 
-impl Folder {
+#[async_trait]
+impl Place for Folder {
     fn there() -> Option<Self> {
         Some(Self(TempDir::new().unwrap()))
     }
-}
 
-#[async_trait]
-impl Place for Folder {
     async fn open(&self) -> Arc<dyn ExampleStore> {
         Arc::new(EdgeStore::open_or_create(self.0.path(), DIMENSION).await.unwrap())
     }
@@ -73,14 +76,12 @@ impl Place for Folder {
 
 struct Double(QdrantDouble);
 
-impl Double {
+#[async_trait]
+impl Place for Double {
     fn there() -> Option<Self> {
         Some(Self(QdrantDouble::start()))
     }
-}
 
-#[async_trait]
-impl Place for Double {
     async fn open(&self) -> Arc<dyn ExampleStore> {
         Arc::new(ServerStore::open_or_create(self.0.connection(), "desk", DIMENSION).await.unwrap())
     }
@@ -99,18 +100,15 @@ struct RealServer {
     collection: String,
 }
 
-impl RealServer {
-    /// `None` when none is named.
+#[async_trait]
+impl Place for RealServer {
     fn there() -> Option<Self> {
         let url = std::env::var("TICKET_ROUTER_TEST_QDRANT_URL").ok()?;
         let api_key = std::env::var("QDRANT_API_KEY").ok();
-        let connection = Connection { url, api_key, timeout: Duration::from_secs(60) };
+        let connection = Connection { url, api_key, timeout: Duration::from_mins(1) };
         Some(Self { connection, collection: format!("ticket-router-test-{:x}", rand::random::<u64>()) })
     }
-}
 
-#[async_trait]
-impl Place for RealServer {
     async fn open(&self) -> Arc<dyn ExampleStore> {
         let opened = ServerStore::open_or_create(self.connection.clone(), &self.collection, DIMENSION);
         Arc::new(opened.await.unwrap())
@@ -143,7 +141,7 @@ macro_rules! contract {
             $(
                 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
                 async fn $point() {
-                    let Some(place) = super::$place::there() else { return };
+                    let Some(place) = <super::$place as super::Place>::there() else { return };
                     super::$group::$point(&place).await;
                 }
             )+

@@ -34,8 +34,8 @@ mod door;
 mod points;
 
 use collections::Catalogue;
-use door::{Door, Guarded};
 pub use door::Fault;
+use door::{Door, Guarded};
 
 /// The services: what they answer from.
 #[derive(Clone)]
@@ -178,7 +178,7 @@ impl QdrantDouble {
     pub fn wait_for_calls(&self, method: &str, count: usize) {
         let begun = Instant::now();
         while self.calls(method) < count {
-            assert!(begun.elapsed() < Duration::from_secs(60), "{method} was called {} times", self.calls(method));
+            assert!(begun.elapsed() < Duration::from_mins(1), "{method} was called {} times", self.calls(method));
             std::thread::sleep(Duration::from_millis(2));
         }
     }

@@ -50,7 +50,7 @@ fn holds(double: &QdrantDouble, bench: &Bench, count: usize) {
 #[test]
 fn a_server_that_goes_and_comes_back_in_an_index_run_loses_and_doubles_nothing() {
     // The first calls look for the server; from then on it may go at any of them.
-    for goes_at in [6, 9, 12, 14, 16, 18] {
+    for goes_at in [5, 12, 18] {
         let (double, bench) = desk(40);
         let before = double.calls("");
         bench.write("more.jsonl", small_tickets(100));
@@ -91,10 +91,8 @@ fn a_server_that_stays_away_fails_the_run_and_serves_what_it_had_when_it_returns
     bench.write("more.jsonl", small_tickets(100));
     double.delay("Upsert", Duration::from_millis(400));
     let mut command = double.command(&bench, &["index", "more.jsonl"]);
-    let run = spawned({
-        command.env("TICKET_ROUTER_STORE_TIMEOUT_SECONDS", "2");
-        command
-    });
+    command.env("TICKET_ROUTER_STORE_TIMEOUT_SECONDS", "2");
+    let run = spawned(command);
     double.wait_for_calls("Upsert", before + 1);
     double.stop();
     ended(run).fails_with(&[&double.url(), "cannot be reached", "is it running"]);
@@ -174,13 +172,16 @@ async fn every_kind_of_change_survives_lost_answers_and_refusals_that_pass() {
 async fn what_no_repetition_changes_is_not_sent_again() {
     let double = QdrantDouble::start();
     let store = ServerStore::open_or_create(double.connection(), "desk", DIMENSION).await.unwrap();
-    for code in [Code::InvalidArgument, Code::Internal, Code::PermissionDenied, Code::Unimplemented] {
+    // After an internal error the client itself asks once more, on a new connection.
+    for (code, sent) in
+        [(Code::InvalidArgument, 1), (Code::PermissionDenied, 1), (Code::Unimplemented, 1), (Code::Internal, 2)]
+    {
         let before = double.calls("Count");
-        double.fail_next(1, "Count", Fault::Refused(code));
+        double.fail_next(sent, "Count", Fault::Refused(code));
         let error = store.count().await.unwrap_err();
         assert_eq!(error.kind(), ErrorKind::Store);
         assert!(error.to_string().contains(&double.url()), "{error}");
-        assert_eq!(double.calls("Count"), before + 1, "{code:?}");
+        assert_eq!(double.calls("Count"), before + sent, "{code:?}");
     }
 }
 
@@ -303,10 +304,8 @@ async fn a_collection_that_somebody_else_made_is_left_alone() {
     let (double, bench) = (QdrantDouble::start(), Bench::empty());
     bench.write("first.jsonl", small_tickets(3));
     let theirs = client(&double);
-    // Of another shape, and of one that may look like ours.
-    for (name, params) in [("desk", VectorParamsBuilder::new(4, Distance::Dot))] {
-        theirs.create_collection(CreateCollectionBuilder::new(name).vectors_config(params)).await.unwrap();
-    }
+    let params = VectorParamsBuilder::new(4, Distance::Dot);
+    theirs.create_collection(CreateCollectionBuilder::new("desk").vectors_config(params)).await.unwrap();
     for args in [&["index", "first.jsonl"][..], &QUESTION] {
         double.run(&bench, args).fails_with(&["desk", &double.url(), "not made by ticket-router"]);
     }
@@ -337,11 +336,14 @@ async fn a_store_of_another_embedder_is_refused_and_can_be_rebuilt_keeping_the_o
     assert_eq!(answers[0]["intent"], "order_status");
     let old = ServerStore::open(double.connection(), "desk-old").await.unwrap();
     assert_eq!((old.count().await.unwrap(), old.info().await.unwrap().dimension), (30, DIMENSION));
-    // Kept once more, the one before goes.
+    // Kept once more, it is the next one.
     double.run(&bench, &["index", "--rebuild", "--keep-old"]).ok();
+    assert_eq!(old.info().await.unwrap().dimension, 384);
+    // Without it, what nobody names any longer goes, and what is kept stays.
+    double.run(&bench, &["index", "--rebuild"]).ok();
     let (collections, aliases) = double.names();
     assert_eq!((collections.len(), aliases.len()), (2, 2), "{collections:?} {aliases:?}");
-    assert_eq!(old.info().await.unwrap().dimension, 384);
+    assert_eq!(old.count().await.unwrap(), 30);
 }
 
 #[test]
@@ -355,15 +357,17 @@ fn tls_works_with_a_trusted_certificate_and_not_without() {
     trusting(&["index", "first.jsonl"]).ok();
     assert_eq!(trusting(&QUESTION).ok().json_lines()[0]["intent"], "order_status");
     double.run(&bench, &QUESTION).fails_with(&[&double.url(), "cannot be reached"]);
-    // Spoken to without it.
+    // Spoken to without it, the server says nothing that the client understands.
     let plain = double.store("desk").replace("https", "http");
-    bench.run(&["classify", "hello", "--labeler", "vote", "--store", &plain]).fails_with(&["cannot be reached"]);
+    let mut command = bench.command(&[&QUESTION[..], &["--store", &plain]].concat());
+    let outcome = Outcome::of(command.env("TICKET_ROUTER_STORE_TIMEOUT_SECONDS", "2").output().unwrap());
+    outcome.fails_with(&[plain.trim_end_matches("/desk")]);
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn requests_are_bounded_whatever_is_written() {
     let double = QdrantDouble::start();
-    let connection = Connection { timeout: Duration::from_secs(60), ..double.connection() };
+    let connection = Connection { timeout: Duration::from_mins(1), ..double.connection() };
     let store = ServerStore::open_or_create(connection, "desk", DIMENSION).await.unwrap();
     let long = |mut point: ticket_router::store::Point| {
         point.example.labelled.ticket.text = "word ".repeat(4_000);

@@ -3,12 +3,14 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use qdrant_client::QdrantError;
 use qdrant_client::qdrant::{
-    CollectionInfo, CollectionStatus, CreateAlias, CreateCollection, CreateFieldIndexCollection, DeleteCollection,
-    Distance, FieldType, HnswConfigDiff, Modifier, QuantizationConfig, QuantizationType, ScalarQuantization,
-    SparseVectorConfig, SparseVectorParams, VectorParams, VectorParamsMap, VectorsConfig, quantization_config,
-    vectors_config,
+    CollectionInfo, CollectionOperationResponse, CollectionStatus, CreateAlias, CreateCollection,
+    CreateFieldIndexCollection, DeleteCollection, Distance, FieldType, HnswConfigDiff, Modifier, QuantizationConfig,
+    QuantizationType, ScalarQuantization, SparseVectorConfig, SparseVectorParams, VectorParams, VectorParamsMap,
+    VectorsConfig, quantization_config, vectors_config,
 };
+use tonic::Code;
 
 use super::super::settings::{DENSE, GRAPH, KEYWORD_FIELDS, QUANTILE, SPARSE, TIME_FIELD};
 use super::super::{CollectionSettings, Quantization};
@@ -71,7 +73,15 @@ impl Server {
         let request = new_collection(&collection, dimension, settings)?;
         self.call("making a collection", |client| {
             let request = request.clone();
-            async move { client.create_collection(request).await }
+            async move {
+                match client.create_collection(request).await {
+                    // It was made, and the answer was lost.
+                    Err(QdrantError::ResponseError { status }) if status.code() == Code::AlreadyExists => {
+                        Ok(CollectionOperationResponse::default())
+                    }
+                    made => made,
+                }
+            }
         })
         .await?;
         let keywords = KEYWORD_FIELDS.map(|field| (field, FieldType::Keyword)).into_iter();

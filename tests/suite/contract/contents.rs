@@ -4,8 +4,8 @@ use std::time::{Duration, Instant};
 
 use ticket_router::store::{MANIFEST_BLOB, Point, Query, RebuildOptions, TAXONOMY_BLOB};
 
-use super::data::{DIMENSION, all, example, ids, near, point, points};
 use super::Place;
+use super::data::{DIMENSION, all, example, ids, near, point, points};
 
 fn options() -> RebuildOptions {
     RebuildOptions { dimension: DIMENSION, ..RebuildOptions::default() }

@@ -147,7 +147,8 @@ pub async fn an_index_run_with_prune_takes_out_what_the_files_no_longer_hold(pla
     let folder = tempfile::TempDir::new().unwrap();
     let file = folder.path().join("tickets.jsonl");
     let run = async |rows: &[(&str, &str)], source: &str, prune: bool| {
-        let line = |(id, text): &(&str, &str)| format!("{{\"id\": \"{id}\", \"text\": \"{text}\", \"intent\": \"i\"}}\n");
+        let line =
+            |(id, text): &(&str, &str)| format!("{{\"id\": \"{id}\", \"text\": \"{text}\", \"intent\": \"i\"}}\n");
         std::fs::write(&file, rows.iter().map(line).collect::<String>()).unwrap();
         let rows = input::read(&file, &InputOptions::default()).unwrap();
         let options = IndexOptions { source: source.to_owned(), prune, ..IndexOptions::default() };
@@ -162,7 +163,8 @@ pub async fn an_index_run_with_prune_takes_out_what_the_files_no_longer_hold(pla
     assert_eq!(run(&many[..58], "", true).await, (0, 0, 58, 2, 59));
     assert_eq!(run(&[("m0", "a text 0"), ("m1", "changed")], "", true).await, (0, 1, 1, 56, 3));
     assert_eq!(run(&[("m0", "a text 0"), ("m1", "changed")], "", true).await, (0, 0, 2, 0, 3));
-    let mut found: Vec<String> = all(store.as_ref()).await.into_iter().map(|s| s.example.labelled.ticket.text).collect();
+    let mut found: Vec<String> =
+        all(store.as_ref()).await.into_iter().map(|s| s.example.labelled.ticket.text).collect();
     found.sort();
     assert_eq!(found, ["a text 0", "changed", "of another desk"]);
 }

@@ -6,8 +6,8 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use ticket_router::ExampleStore;
 use ticket_router::store::RebuildOptions;
 
-use super::data::{DIMENSION, near, points};
 use super::Place;
+use super::data::{DIMENSION, near, points};
 
 const READERS: usize = 4;
 
@@ -57,7 +57,9 @@ pub async fn readers_see_whole_contents_while_rebuilds_switch(place: &dyn Place)
         let before = looks.load(Ordering::Relaxed);
         fill(store.as_ref(), round).await;
         // Each content is looked at.
-        while looks.load(Ordering::Relaxed) < before + READERS && !readers.iter().any(tokio::task::JoinHandle::is_finished) {
+        while looks.load(Ordering::Relaxed) < before + READERS
+            && !readers.iter().any(tokio::task::JoinHandle::is_finished)
+        {
             tokio::task::yield_now().await;
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, RwLock};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use qdrant_client::qdrant::alias_operations::Action;
 use qdrant_client::qdrant::collections_server::Collections;
@@ -13,9 +13,9 @@ use qdrant_client::qdrant::{
     CollectionDescription, CollectionExists, CollectionExistsRequest, CollectionExistsResponse, CollectionInfo,
     CollectionOperationResponse, CollectionParams, CollectionStatus, CreateAlias, CreateCollection,
     CreateShardKeyRequest, CreateShardKeyResponse, DeleteCollection, DeleteShardKeyRequest, DeleteShardKeyResponse,
-    GetCollectionInfoRequest, GetCollectionInfoResponse, HealthCheckReply, HealthCheckRequest,
-    ListAliasesRequest, ListAliasesResponse, ListCollectionAliasesRequest, ListCollectionsRequest,
-    ListCollectionsResponse, ListShardKeysRequest, ListShardKeysResponse, OptimizerStatus, UpdateCollection,
+    GetCollectionInfoRequest, GetCollectionInfoResponse, HealthCheckReply, HealthCheckRequest, ListAliasesRequest,
+    ListAliasesResponse, ListCollectionAliasesRequest, ListCollectionsRequest, ListCollectionsResponse,
+    ListShardKeysRequest, ListShardKeysResponse, OptimizerStatus, UpdateCollection,
     UpdateCollectionClusterSetupRequest, UpdateCollectionClusterSetupResponse,
 };
 use qdrant_edge::EdgeShard;
@@ -73,10 +73,10 @@ impl Content {
     }
 
     fn validate_absent(&self, name: &str) -> Result<(), Status> {
-        match self.collections.contains_key(name) {
-            true => Err(Status::already_exists(format!("Wrong input: Collection `{name}` already exists!"))),
-            false => Ok(()),
+        if self.collections.contains_key(name) {
+            return Err(Status::already_exists(format!("Wrong input: Collection `{name}` already exists!")));
         }
+        Ok(())
     }
 
     fn apply(&mut self, action: Action) -> Result<(), Status> {
@@ -100,6 +100,18 @@ impl Content {
             }
         }
         Ok(())
+    }
+}
+
+/// A process that another test is just about to start holds copies of all locks for a moment.
+fn load(folder: &Path) -> EdgeShard {
+    let begun = Instant::now();
+    loop {
+        match EdgeShard::load(folder, None) {
+            Ok(shard) => return shard,
+            Err(e) => assert!(begun.elapsed() < Duration::from_secs(10), "{e}"),
+        }
+        std::thread::sleep(Duration::from_millis(10));
     }
 }
 
@@ -127,7 +139,7 @@ impl Catalogue {
         for (name, collection) in std::mem::take(collections) {
             let Collection { config, folder, shard } = Arc::into_inner(collection).expect("nobody is served");
             drop(shard);
-            let shard = RwLock::new(EdgeShard::load(&folder, None).unwrap());
+            let shard = RwLock::new(load(&folder));
             collections.insert(name, Arc::new(Collection { config, folder, shard }));
         }
     }

@@ -13,12 +13,13 @@ use qdrant_client::qdrant::vectors::VectorsOptions;
 use qdrant_client::qdrant::{query, vector, vector_input, vectors_config, vectors_output};
 use qdrant_client::qdrant::{with_payload_selector, with_vectors_selector};
 use qdrant_edge::{
-    Condition, CreateIndex, DateTimeWrapper, Distance, EdgeConfig, EdgeSparseVectorParams, EdgeVectorParams, FacetValue,
-    FacetValueHit, FieldCondition, FieldIndexOperations, Filter, HasIdCondition, JsonPath, Match, MinShould, Modifier,
-    NamedQuery, OperationError, Payload, PayloadFieldSchema, PayloadIndexInfo, PayloadOps, PayloadSchemaType, PointId,
-    PointInsertOperations, PointOperations, PointStructPersisted, QuantizationSearchParams, QueryEnum, Range, Record,
-    ScoredPoint, SearchParams, SearchRequest, SetPayloadOp, SparseVector, UpdateOperation, VectorInternal,
-    VectorPersisted, VectorStructInternal, VectorStructPersisted, WalOptions, WithPayloadInterface, WithVector,
+    Condition, CreateIndex, DateTimeWrapper, Distance, EdgeConfig, EdgeSparseVectorParams, EdgeVectorParams,
+    FacetValue, FacetValueHit, FieldCondition, FieldIndexOperations, Filter, HasIdCondition, JsonPath, Match,
+    MinShould, Modifier, NamedQuery, OperationError, Payload, PayloadFieldSchema, PayloadIndexInfo, PayloadOps,
+    PayloadSchemaType, PointId, PointInsertOperations, PointOperations, PointStructPersisted, QuantizationSearchParams,
+    QueryEnum, Range, Record, ScoredPoint, SearchParams, SearchRequest, SetPayloadOp, SparseVector, UpdateOperation,
+    VectorInternal, VectorPersisted, VectorStructInternal, VectorStructPersisted, WalOptions, WithPayloadInterface,
+    WithVector,
 };
 use tonic::Status;
 
@@ -183,9 +184,8 @@ fn one_vector(vector: wire::Vector) -> Result<VectorPersisted> {
 }
 
 fn sparse(indices: Vec<u32>, values: Vec<f32>) -> Result<SparseVector> {
-    SparseVector::new(indices, values).map_err(|e| {
-        Status::invalid_argument(format!("Wrong input: Validation error in sparse vector: {e}"))
-    })
+    SparseVector::new(indices, values)
+        .map_err(|e| Status::invalid_argument(format!("Wrong input: Validation error in sparse vector: {e}")))
 }
 
 /// In the old form, as the server writes it.
@@ -294,7 +294,7 @@ pub(super) fn search(query: wire::QueryPoints) -> Result<SearchRequest> {
     Ok(SearchRequest {
         query: QueryEnum::Nearest(NamedQuery::new(vector, query.using.unwrap_or_default())),
         filter: query.filter.map(filter).transpose()?,
-        params: query.params.map(search_params).transpose()?,
+        params: query.params.as_ref().map(search_params).transpose()?,
         limit: limit(query.limit)?,
         offset: number(query.offset.unwrap_or(0))?,
         with_payload: Some(with_payload(query.with_payload, false)?),
@@ -303,11 +303,11 @@ pub(super) fn search(query: wire::QueryPoints) -> Result<SearchRequest> {
     })
 }
 
-fn search_params(params: wire::SearchParams) -> Result<SearchParams> {
+fn search_params(params: &wire::SearchParams) -> Result<SearchParams> {
     Ok(SearchParams {
         hnsw_ef: params.hnsw_ef.map(number).transpose()?,
         exact: params.exact.unwrap_or(false),
-        quantization: params.quantization.map(|asked| QuantizationSearchParams {
+        quantization: params.quantization.as_ref().map(|asked| QuantizationSearchParams {
             ignore: asked.ignore.unwrap_or(false),
             rescore: asked.rescore,
             oversampling: asked.oversampling,
@@ -367,9 +367,7 @@ fn condition(condition: wire::Condition) -> Result<Condition> {
         Some(ConditionOneOf::IsEmpty(field)) => {
             Ok(Condition::Field(FieldCondition::new_is_empty(path(&field.key)?, true)))
         }
-        Some(ConditionOneOf::HasId(ids)) => {
-            Ok(Condition::HasId(HasIdCondition::from_iter(point_ids(ids.has_id)?)))
-        }
+        Some(ConditionOneOf::HasId(ids)) => Ok(Condition::HasId(HasIdCondition::from_iter(point_ids(ids.has_id)?))),
         Some(ConditionOneOf::Filter(inner)) => Ok(Condition::Filter(filter(inner)?)),
         Some(_) => Err(missing("condition of this kind")),
         None => Err(Status::invalid_argument("Malformed Condition type")),
@@ -379,7 +377,8 @@ fn condition(condition: wire::Condition) -> Result<Condition> {
 fn field_condition(field: wire::FieldCondition) -> Result<FieldCondition> {
     let key = path(&field.key)?;
     if let Some(range) = field.datetime_range {
-        let range = Range { lt: moment(range.lt)?, gt: moment(range.gt)?, gte: moment(range.gte)?, lte: moment(range.lte)? };
+        let range =
+            Range { lt: moment(range.lt)?, gt: moment(range.gt)?, gte: moment(range.gte)?, lte: moment(range.lte)? };
         return Ok(FieldCondition::new_datetime_range(key, range));
     }
     if let Some(is_empty) = field.is_empty {

@@ -13,6 +13,7 @@ use hyper::body::{Body as HttpBody, Bytes, Frame};
 use hyper::{Request, Response};
 use tonic::body::Body;
 use tonic::codegen::Service;
+use tonic::metadata::MetadataValue;
 use tonic::server::NamedService;
 use tonic::{Code, Status};
 
@@ -67,7 +68,9 @@ impl Door {
         // The server lets everybody ask for its health.
         if let Some(required) = behaviour.key.as_deref().filter(|_| method != HEALTH) {
             match key {
-                None => return Err(Status::unauthenticated("Must provide an API key or an Authorization bearer token")),
+                None => {
+                    return Err(Status::unauthenticated("Must provide an API key or an Authorization bearer token"));
+                }
                 Some(key) if key != required => return Err(Status::unauthenticated("Invalid API key or JWT")),
                 Some(_) => {}
             }
@@ -121,7 +124,12 @@ where
             Err(refused) => return Box::pin(async move { Ok(refused.into_http()) }),
         };
         if let Some(Fault::Refused(code)) = fault {
-            return Box::pin(async move { Ok(Status::new(code, "this call was made to fail").into_http()) });
+            let mut refusal = Status::new(code, "this call was made to fail");
+            if code == Code::ResourceExhausted {
+                // As where the server limits the rate.
+                refusal.metadata_mut().insert("retry-after", MetadataValue::from_static("1"));
+            }
+            return Box::pin(async move { Ok(refusal.into_http()) });
         }
         let largest = Arc::clone(&self.door.largest);
         let answer = self.service.call(request.map(|body| Body::new(Weighed { body, bytes: 0, largest })));
@@ -147,10 +155,7 @@ impl HttpBody for Weighed {
     type Data = Bytes;
     type Error = Status;
 
-    fn poll_frame(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
+    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Status>>> {
         let frame = Pin::new(&mut self.body).poll_frame(context);
         if let Poll::Ready(Some(Ok(frame))) = &frame {
             self.bytes += frame.data_ref().map_or(0, Bytes::len);

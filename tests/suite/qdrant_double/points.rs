@@ -53,9 +53,7 @@ impl Services {
         work: impl FnOnce(&Catalogue) -> Result<T, Status> + Send + 'static,
     ) -> Result<T, Status> {
         let catalogue = Arc::clone(&self.catalogue);
-        tokio::task::spawn_blocking(move || work(&catalogue))
-            .await
-            .map_err(|e| stopped(&e))?
+        tokio::task::spawn_blocking(move || work(&catalogue)).await.map_err(|e| stopped(&e))?
     }
 
     async fn read<T: Send + 'static>(
@@ -63,7 +61,7 @@ impl Services {
         collection: String,
         work: impl FnOnce(&EdgeShard) -> Result<T, Status> + Send + 'static,
     ) -> Result<T, Status> {
-        self.blocking(move |catalogue| work(&*catalogue.resolve(&collection)?.shard.read().unwrap())).await
+        self.blocking(move |catalogue| work(&catalogue.resolve(&collection)?.shard.read().unwrap())).await
     }
 
     /// Applies the operations in their order. What the caller waits for is on disk when it is
@@ -184,7 +182,8 @@ impl Points for Services {
             with_vector: convert::with_vectors(request.with_vectors),
             order_by: None,
         };
-        let read = self.read(request.collection_name, move |shard| shard.scroll(scroll).map_err(|e| convert::refused(&e)));
+        let read =
+            self.read(request.collection_name, move |shard| shard.scroll(scroll).map_err(|e| convert::refused(&e)));
         let (page, next) = read.await?;
         Ok(Response::new(ScrollResponse {
             next_page_offset: next.map(convert::proto_id),
@@ -209,7 +208,8 @@ impl Points for Services {
             filter: request.filter.map(convert::filter).transpose()?,
             exact: request.exact.unwrap_or(false),
         };
-        let read = self.read(request.collection_name, move |shard| shard.facet(facet).map_err(|e| convert::refused(&e)));
+        let read =
+            self.read(request.collection_name, move |shard| shard.facet(facet).map_err(|e| convert::refused(&e)));
         let hits = read.await?.hits.into_iter().map(convert::facet_hit).collect();
         Ok(Response::new(FacetResponse { hits, ..FacetResponse::default() }))
     }
