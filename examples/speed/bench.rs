@@ -76,6 +76,7 @@ pub fn run(args: &Args) -> Outcome<()> {
         let slower = ratios(&large.retrieve, &usual.retrieve);
         bench.report.target("query time at 1,000,000 / at 10,000", slower, &Aim::AtMost(3.0));
         bench.report.target("recall@10 at 1,000,000", large.recall.clone(), &Aim::AtLeast(0.98));
+        bench.compact(LARGE, &large.memory)?;
     }
     bench.report.print_targets();
     if let Some(folder) = args.json.parent() {
@@ -88,6 +89,7 @@ pub fn run(args: &Args) -> Outcome<()> {
 struct Measured {
     retrieve: Vec<f64>,
     recall: Vec<f64>,
+    memory: Vec<f64>,
 }
 
 impl Bench<'_> {
@@ -124,7 +126,7 @@ impl Bench<'_> {
     /// Makes the store of a size and returns the seconds that it took, less the probe's training.
     fn fill(&self, embedder: &str, size: usize) -> Outcome<f64> {
         let (store, count) = (self.path(embedder, size), size.to_string());
-        let mut program = if size <= self.data.examples.len() {
+        let program = if size <= self.data.examples.len() {
             let mut program = self.part("real", &store)?;
             program.args([embedder, &count]);
             program
@@ -133,6 +135,11 @@ impl Bench<'_> {
             program.arg(self.path(embedder, self.real_size())).arg(&count);
             program
         };
+        self.run_fill(program, size)
+    }
+
+    /// Runs a part that makes a store, and returns its seconds.
+    fn run_fill(&self, mut program: Program, size: usize) -> Outcome<f64> {
         let begun = Instant::now();
         let done = program.stderr(Stdio::inherit()).output()?;
         let seconds = begun.elapsed().as_secs_f64();
@@ -166,7 +173,7 @@ impl Bench<'_> {
         }
         self.report.add("load the model", "ms", load);
         self.report.add("open the store", "ms", open);
-        self.report.add(format!("peak memory after {} queries", self.extent.queries), "MB", memory);
+        self.report.add(format!("peak memory after {} queries", self.extent.queries), "MB", memory.clone());
         self.report.add("from command to answer, classify with vote", "s", first.clone());
         if size == self.real_size() {
             self.report.target("from command to answer, s", first, &Aim::AtMost(0.6));
@@ -196,7 +203,34 @@ impl Bench<'_> {
         let found = mean(|recall| recall.found);
         self.report.add("recall@10 of the dense search, five groups of tickets", "share", found.clone());
         self.report.add("different texts among the ten nearest", "texts", mean(|recall| to_f64(recall.texts)));
-        Ok(Measured { retrieve: stages.swap_remove(1), recall: found })
+        Ok(Measured { retrieve: stages.swap_remove(1), recall: found, memory })
+    }
+
+    /// The same examples as a compact store: its memory beside the usual one's, and its recall.
+    fn compact(&mut self, size: usize, usual: &[f64]) -> Outcome<()> {
+        self.report.section(format!("{size} examples, vectors on disk and a scalar-quantized copy in memory"));
+        let name = format!("{DEFAULT_MODEL}-compact");
+        let store = self.path(&name, size);
+        let mut program = self.part("noisy", &store)?;
+        program.arg(self.path(DEFAULT_MODEL, self.real_size())).arg(size.to_string()).arg("--compact");
+        self.run_fill(program, size)?;
+        self.report.add("size on disk", "MB", vec![folder_size(&store)? / 1e6]);
+        let (mut memory, mut retrieve, mut found) = (Vec::new(), Vec::new(), Vec::new());
+        for round in 0..self.extent.index_rounds {
+            let mut ours = Contestant::start::<Ready>(self.part("ours", &store)?.arg(DEFAULT_MODEL))?.0;
+            let tickets = self.data.tickets(0, self.extent.queries);
+            let times: Vec<Stages> = ours.ask(&Command::Tickets(tickets))?;
+            memory.push(ours.ask(&Command::Memory)?);
+            retrieve.push(median(times.iter().map(|stages| stages.retrieve).collect()));
+            let recall: Vec<Recall> = ours.ask(&Command::Recall(self.round_of_tickets(round)))?;
+            found.push(recall.iter().map(|recall| recall.found).sum::<f64>() / to_f64(recall.len()));
+        }
+        self.report.add(format!("peak memory after {} queries", self.extent.queries), "MB", memory.clone());
+        self.report.add("retrieve", "ms", retrieve);
+        self.report.add("recall@10 of the dense search", "share", found.clone());
+        self.report.target(format!("memory at {size}, compact / usual"), ratios(&memory, usual), &Aim::AtMost(0.4));
+        self.report.target(format!("recall@10 at {size}, compact"), found, &Aim::AtLeast(0.95));
+        Ok(())
     }
 
     fn round_of_tickets(&self, round: usize) -> Vec<String> {

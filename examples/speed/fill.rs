@@ -2,12 +2,14 @@
 //! of them with noise on their embeddings.
 
 use std::path::Path;
-use std::sync::Arc;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
 use ticket_router::embed::Bm25;
-use ticket_router::store::{Example, MANIFEST_BLOB, Manifest, PROBE_BLOB, Point, StoredExample, example_key};
+use ticket_router::store::{
+    CollectionSettings, Example, MANIFEST_BLOB, Manifest, PROBE_BLOB, Point, Quantization, RebuildOptions,
+    StoredExample, example_key,
+};
 use ticket_router::ticket::text_hash;
 use ticket_router::{EdgeStore, Error, ExampleStore as _, FastEmbedder, config};
 
@@ -37,16 +39,23 @@ pub async fn real(folder: &Path, embedder: &str, count: usize, quick: bool) -> O
     Ok(())
 }
 
-/// Makes a store of `count` examples, the real ones of `from` and noisy copies of them.
-pub async fn noisy(folder: &Path, from: &Path, count: usize) -> Outcome<()> {
+/// Makes a store of `count` examples, the real ones of `from` and noisy copies of them; a compact one
+/// has scalar-quantized vectors in memory and the full ones on disk.
+pub async fn noisy(folder: &Path, from: &Path, count: usize, compact: bool) -> Outcome<()> {
     let real = EdgeStore::open(from).await?;
     let (originals, _) = real.scroll(None, count, true).await?;
     let blob = async |name| Ok::<_, Error>(real.blob(name).await?.unwrap_or_default());
     let mut manifest = Manifest::from_json(&blob(MANIFEST_BLOB).await?)?;
     manifest.examples = count;
     let bm25 = Bm25::new(&manifest.bm25)?;
-    let store = Arc::new(EdgeStore::open_or_create(folder, manifest.dimension).await?);
-    let mut next = store.rebuild().await?;
+    let dimension = manifest.dimension;
+    let settings = CollectionSettings {
+        vectors_on_disk: compact,
+        quantization: if compact { Quantization::Scalar } else { Quantization::None },
+        ..CollectionSettings::default()
+    };
+    let store = EdgeStore::open_or_create(folder, dimension).await?.with_settings(settings);
+    let mut next = store.rebuild(RebuildOptions { dimension, ..RebuildOptions::default() }).await?;
     let mut random = StdRng::seed_from_u64(7);
     let mut written = 0;
     while written < count {

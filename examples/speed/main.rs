@@ -52,7 +52,13 @@ enum Part {
     /// Fill a store with real examples
     Real { store: PathBuf, embedder: String, count: usize },
     /// Fill a store with those of another one and noisy copies
-    Noisy { store: PathBuf, from: PathBuf, count: usize },
+    Noisy {
+        store: PathBuf,
+        from: PathBuf,
+        count: usize,
+        #[arg(long)]
+        compact: bool,
+    },
 }
 
 #[tokio::main]
@@ -62,6 +68,6 @@ async fn main() -> Outcome<()> {
         None => bench::run(&args),
         Some(Part::Ours { store, embedder }) => ours::serve(store, embedder, args.quick).await,
         Some(Part::Real { store, embedder, count }) => fill::real(store, embedder, *count, args.quick).await,
-        Some(Part::Noisy { store, from, count }) => fill::noisy(store, from, *count).await,
+        Some(Part::Noisy { store, from, count, compact }) => fill::noisy(store, from, *count, *compact).await,
     }
 }

@@ -159,8 +159,12 @@ fn a_rebuild_takes_new_settings_and_may_keep_the_old_collection() {
 fn every_command_runs_on_a_server() {
     let (bench, double) = (Bench::empty(), QdrantDouble::start());
     let (tickets, taxonomy) = (examples("tickets.jsonl"), examples("taxonomy.toml"));
-    let some: String =
-        std::fs::read_to_string(examples("heldout.jsonl")).unwrap().lines().step_by(4).map(|row| format!("{row}\n")).collect();
+    let some: String = std::fs::read_to_string(examples("heldout.jsonl"))
+        .unwrap()
+        .lines()
+        .step_by(4)
+        .map(|row| format!("{row}\n"))
+        .collect();
     let heldout = bench.write("heldout.jsonl", some);
     let [tickets, taxonomy, heldout] = [&tickets, &taxonomy, &heldout].map(|path| path.to_str().unwrap());
     double.run(&bench, &["index", tickets, "--taxonomy", taxonomy]).ok();

@@ -18,6 +18,9 @@ const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// The pause before a request is sent again grows from this one to the other.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
+/// How long after its first try a request may still be one that met a switch.
+const SWITCH: Duration = Duration::from_millis(500);
+
 /// What the transport says when the request may have gone astray, whatever its code is.
 const BROKEN: [&str; 5] =
     ["Failed to connect", "transport error", "h2 protocol error", "connection", "error reading a body"];
@@ -81,7 +84,7 @@ impl Server {
         loop {
             match send(self.client.clone()).await {
                 Ok(done) => return Ok(done),
-                Err(e) if may_pass(&e) && begun.elapsed() + pause < self.timeout => {
+                Err(e) if (may_pass(&e) || is_switched(&e, begun)) && begun.elapsed() + pause < self.timeout => {
                     tracing::warn!(url = self.url, doing, code = ?status(&e).map(Status::code), "sent again");
                     tokio::time::sleep(pause).await;
                     pause = (pause * 2).min(longest);
@@ -155,6 +158,11 @@ fn may_pass(e: &QdrantError) -> bool {
             || matches!(e, QdrantError::ResourceExhaustedError { .. })
             || is_broken(status)
     })
+}
+
+/// What was asked just when an alias moved may have met the old collection's end.
+fn is_switched(e: &QdrantError, begun: Instant) -> bool {
+    status(e).is_some_and(|status| status.code() == Code::NotFound) && begun.elapsed() < SWITCH
 }
 
 fn is_broken(status: &Status) -> bool {

@@ -70,17 +70,20 @@ impl Rebuild for ServerRebuild {
     async fn commit(mut self: Box<Self>) -> Result<()> {
         let collection = self.collection()?.to_owned();
         self.server.settled(&collection).await?;
-        let old = self.server.behind(&self.name).await?;
-        if let (Some(old), true) = (&old, self.options.keep_old) {
-            self.server.point(&kept_name(&self.name), old).await?;
+        let mut replaced = self.server.behind(&self.name).await?;
+        if let (Some(old), true) = (&replaced, self.options.keep_old) {
+            let kept = kept_name(&self.name);
+            let earlier = self.server.behind(&kept).await?;
+            self.server.point(&kept, old).await?;
+            replaced = earlier.filter(|earlier| earlier != old);
         }
         self.server.point(&self.name, &collection).await?;
         self.collection = None;
         // The switch is made. What cannot be removed now, the next rebuild removes.
-        if let (Some(old), false) = (old, self.options.keep_old)
-            && let Err(e) = self.server.remove(&old).await
+        if let Some(replaced) = replaced
+            && let Err(e) = self.server.remove(&replaced).await
         {
-            tracing::warn!(collection = old, error = %e, "the old collection stays for now");
+            tracing::warn!(collection = replaced, error = %e, "the old collection stays for now");
         }
         Ok(())
     }
