@@ -106,6 +106,12 @@ fn chosen_library(_: &ModelPaths) -> Result<EnvironmentBuilder> {
     Ok(ort::init())
 }
 
+/// The runtime's threads wait for work in a busy loop, also after a pass, where they would hold up
+/// the search.
+fn stop_spinning() -> (String, String) {
+    ("session.force_spinning_stop".to_owned(), "1".to_owned())
+}
+
 fn load_folder(folder: &Path, runtime: Environment, threads: Option<usize>) -> Result<TextEmbedding> {
     let read = |file: &str| {
         let path = folder.join(file);
@@ -121,6 +127,7 @@ fn load_folder(folder: &Path, runtime: Environment, threads: Option<usize>) -> R
     let model = UserDefinedEmbeddingModel::new(read("model.onnx")?, tokenizer).with_pooling(Pooling::Mean);
     let mut options = InitOptionsUserDefined::new().with_environment(runtime).with_max_length(PROVIDED_TOKENS);
     options.intra_threads = threads;
+    options.session_config.push(stop_spinning());
     TextEmbedding::try_new_from_user_defined(model, options).map_err(|e| {
         Error::embedder(format!("the model in {} cannot be loaded: {e}; run scripts/setup again", folder.display()))
     })
@@ -149,6 +156,7 @@ fn load_listed(
 ) -> Result<TextEmbedding> {
     let mut options = TextInitOptions::new(model.clone()).with_environment(runtime).with_show_download_progress(true);
     options.intra_threads = threads;
+    options.session_config.push(stop_spinning());
     TextEmbedding::try_new(options).map_err(|e| {
         Error::embedder(format!(
             "the embedder {name} cannot be loaded: {e}; it is downloaded from its model hub at first use: check the network"
