@@ -223,11 +223,13 @@ fn a_wrong_key_and_a_missing_one_are_named() {
 fn too_old_a_server_is_refused_before_anything_is_asked_of_it() {
     let (double, bench) = (QdrantDouble::start(), Bench::empty());
     bench.write("first.jsonl", small_tickets(3));
-    double.set_version("1.7.4");
-    double.run(&bench, &["index", "first.jsonl"]).fails_with(&[&double.url(), "1.7.4", "update the server"]);
+    for version in ["1.7.4", "1.15.5"] {
+        double.set_version(version);
+        double.run(&bench, &["index", "first.jsonl"]).fails_with(&[&double.url(), version, "update the server"]);
+    }
     assert_eq!(double.calls(""), double.calls("HealthCheck"));
     // Builds of one's own and later ones are taken.
-    for version in ["1.19.1", "2.0.0-dev", "unknown"] {
+    for version in ["1.16.0", "1.19.1", "2.0.0-dev", "unknown"] {
         double.set_version(version);
         double.run(&bench, &["index", "first.jsonl"]).ok();
     }

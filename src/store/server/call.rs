@@ -9,8 +9,8 @@ use tonic::{Code, Status};
 use super::Connection;
 use crate::{Error, Result};
 
-/// The oldest release that has all that is used; facets are the newest of it.
-const OLDEST: (u32, u32) = (1, 12);
+/// The oldest release that surely knows the form in which the client writes vectors.
+const OLDEST: (u32, u32) = (1, 16);
 
 /// How long reaching the server may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
