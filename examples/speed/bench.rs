@@ -76,7 +76,11 @@ pub fn run(args: &Args) -> Outcome<()> {
         let slower = ratios(&large.retrieve, &usual.retrieve);
         bench.report.target("query time at 1,000,000 / at 10,000", slower, &Aim::AtMost(3.0));
         bench.report.target("recall@10 at 1,000,000", large.recall.clone(), &Aim::AtLeast(0.98));
-        bench.compact(LARGE, &large.memory)?;
+    }
+    // What follows has stores large enough that the vectors outweigh the model.
+    let real = bench.data.examples.len();
+    for (size, usual) in by_size.iter().filter(|(size, _)| *size > real) {
+        bench.compact(*size, &usual.memory)?;
     }
     bench.report.print_targets();
     if let Some(folder) = args.json.parent() {
@@ -135,18 +139,7 @@ impl Bench<'_> {
             program.arg(self.path(embedder, self.real_size())).arg(&count);
             program
         };
-        self.run_fill(program, size)
-    }
-
-    /// Runs a part that makes a store, and returns its seconds.
-    fn run_fill(&self, mut program: Program, size: usize) -> Outcome<f64> {
-        let begun = Instant::now();
-        let done = program.stderr(Stdio::inherit()).output()?;
-        let seconds = begun.elapsed().as_secs_f64();
-        if !done.status.success() {
-            return Err(format!("the store of {size} examples could not be made").into());
-        }
-        Ok(seconds - serde_json::from_slice::<f64>(&done.stdout)?)
+        run_fill(program, size)
     }
 
     /// All figures of one size that need no peer.
@@ -213,7 +206,7 @@ impl Bench<'_> {
         let store = self.path(&name, size);
         let mut program = self.part("noisy", &store)?;
         program.arg(self.path(DEFAULT_MODEL, self.real_size())).arg(size.to_string()).arg("--compact");
-        self.run_fill(program, size)?;
+        run_fill(program, size)?;
         self.report.add("size on disk", "MB", vec![folder_size(&store)? / 1e6]);
         let (mut memory, mut retrieve, mut found) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..self.extent.index_rounds {
@@ -343,6 +336,17 @@ impl Bench<'_> {
         self.report.target("points that int8 loses with vote", vec![lost], &Aim::AtMost(0.5));
         Ok(())
     }
+}
+
+/// Runs a part that makes a store, and returns its seconds.
+fn run_fill(mut program: Program, size: usize) -> Outcome<f64> {
+    let begun = Instant::now();
+    let done = program.stderr(Stdio::inherit()).output()?;
+    let seconds = begun.elapsed().as_secs_f64();
+    if !done.status.success() {
+        return Err(format!("the store of {size} examples could not be made").into());
+    }
+    Ok(seconds - serde_json::from_slice::<f64>(&done.stdout)?)
 }
 
 /// The program, beside the folder of this example.
