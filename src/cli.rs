@@ -70,7 +70,7 @@ struct CommonArgs {
     /// [default: .ticket-router]
     #[arg(long, global = true, value_name = "DIR|URL")]
     store: Option<String>,
-    /// Embedding model: one that scripts/setup provides (all-MiniLM-L6-v2, or twice as fast
+    /// Embedding model: one that scripts/setup provides (all-MiniLM-L6-v2, or smaller and faster
     /// all-MiniLM-L6-v2-int8), or a name of fastembed's list [default: all-MiniLM-L6-v2]
     #[arg(long, global = true, value_name = "NAME")]
     embedder: Option<String>,

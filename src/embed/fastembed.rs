@@ -17,7 +17,7 @@ use crate::{Error, Result};
 
 /// The model that is used unless another one is named.
 pub const DEFAULT_MODEL: &str = "all-MiniLM-L6-v2";
-/// The same model with weights of 8 bits: a quarter of the size, twice as fast.
+/// The same model with weights of 8 bits: a quarter of the size, and faster.
 pub const INT8_MODEL: &str = "all-MiniLM-L6-v2-int8";
 /// What `scripts/setup` provides.
 pub(super) const PROVIDED: [&str; 2] = [DEFAULT_MODEL, INT8_MODEL];
