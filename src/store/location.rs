@@ -60,10 +60,12 @@ impl StoreLocation {
 
     /// Opens the store that is there; fails when there is none.
     pub async fn open(&self, options: &StoreOptions) -> Result<Arc<dyn ExampleStore>> {
-        self.find(options).await?.ok_or_else(|| {
-            Error::store(format!(
-                "there is no example store in {self}; make one with: ticket-router index FILE --store {self}"
-            ))
+        let settings = options.settings.clone();
+        Ok(match self {
+            Self::Folder(root) => Arc::new(EdgeStore::open(root).await?.with_settings(settings)),
+            Self::Server { url, collection } => {
+                Arc::new(ServerStore::open(options.connection(url), collection).await?.with_settings(settings))
+            }
         })
     }
 

@@ -1,4 +1,4 @@
-//! A double of a Qdrant server: its own gRPC services on a real port, answered by its own engine.
+//! A double of a Qdrant server: the interfaces of its gRPC services on a real port, answered by its engine.
 //!
 //! What it answers, errors included, is what the server's source says for 1.18; what is not used
 //! is `Unimplemented`. It differs from a server in that it has one shard whatever it was asked
