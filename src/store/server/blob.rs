@@ -27,10 +27,8 @@ impl Server {
             with_vectors: Some(false.into()),
             ..GetPoints::default()
         };
-        let reply = self.call("reading a blob", |client| {
-            let request = request.clone();
-            async move { client.get_points(request).await }
-        });
+        let reply =
+            self.send("reading a blob", request, |client, request| async move { client.get_points(request).await });
         let Some(mut point) = reply.await?.result.pop() else { return Ok(None) };
         let content = point.payload.remove(CONTENT_FIELD).unwrap_or_default();
         let bytes = content.as_str().and_then(|text| STANDARD.decode(text).ok()).ok_or_else(|| {
@@ -61,12 +59,9 @@ impl Server {
             points: vec![point],
             ..UpsertPoints::default()
         };
-        self.call("writing a blob", |client| {
-            let request = request.clone();
-            async move { client.upsert_points(request).await }
-        })
-        .await
-        .map(|_| ())
+        self.send("writing a blob", request, |client, request| async move { client.upsert_points(request).await })
+            .await
+            .map(|_| ())
     }
 }
 

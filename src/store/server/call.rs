@@ -94,6 +94,14 @@ impl Server {
         }
     }
 
+    /// Like [`Self::call`], with a copy of the request for each try.
+    pub(super) async fn send<R: Clone, T, F>(&self, doing: &str, request: R, send: impl Fn(Qdrant, R) -> F) -> Result<T>
+    where
+        F: Future<Output = Result<T, QdrantError>>,
+    {
+        self.call(doing, |client| send(client, request.clone())).await
+    }
+
     /// Like [`Self::call`]; `None` for what the server does not have.
     pub(super) async fn find<T, F>(&self, doing: &str, send: impl Fn(Qdrant) -> F) -> Result<Option<T>>
     where

@@ -93,9 +93,8 @@ impl Server {
                 field_type: Some(kind.into()),
                 ..CreateFieldIndexCollection::default()
             };
-            self.call("making a payload index", |client| {
-                let request = request.clone();
-                async move { client.create_field_index(request).await }
+            self.send("making a payload index", request, |client, request| async move {
+                client.create_field_index(request).await
             })
             .await?;
         }
@@ -105,12 +104,9 @@ impl Server {
     /// Lets an alias name a collection, in one step, whatever it named before.
     pub(super) async fn point(&self, alias: &str, collection: &str) -> Result<()> {
         let request = CreateAlias { collection_name: collection.to_owned(), alias_name: alias.to_owned() };
-        self.call("switching the alias", |client| {
-            let request = request.clone();
-            async move { client.create_alias(request).await }
-        })
-        .await
-        .map(|_| ())
+        self.send("switching the alias", request, |client, request| async move { client.create_alias(request).await })
+            .await
+            .map(|_| ())
     }
 
     /// Removes a collection and its aliases.

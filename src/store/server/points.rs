@@ -35,10 +35,11 @@ impl Server {
                 points,
                 ..UpsertPoints::default()
             };
-            self.call("writing examples", |client| {
-                let request = request.clone();
-                async move { client.upsert_points(request).await }
-            })
+            self.send(
+                "writing examples",
+                request,
+                |client, request| async move { client.upsert_points(request).await },
+            )
             .await?;
         }
         Ok(())
@@ -63,9 +64,8 @@ impl Server {
                 operations,
                 ..UpdateBatchPoints::default()
             };
-            self.call("changing examples", |client| {
-                let request = request.clone();
-                async move { client.update_points_batch(request).await }
+            self.send("changing examples", request, |client, request| async move {
+                client.update_points_batch(request).await
             })
             .await?;
         }
@@ -82,11 +82,8 @@ impl Server {
             points_selector: Some(of_intent.into()),
             ..SetPayloadPoints::default()
         };
-        self.call("relabelling examples", |client| {
-            let request = request.clone();
-            async move { client.set_payload(request).await }
-        })
-        .await?;
+        self.send("relabelling examples", request, |client, request| async move { client.set_payload(request).await })
+            .await?;
         Ok(count)
     }
 
@@ -98,10 +95,11 @@ impl Server {
                 points: Some(of_keys(keys.iter().copied())),
                 ..DeletePoints::default()
             };
-            self.call("removing examples", |client| {
-                let request = request.clone();
-                async move { client.delete_points(request).await }
-            })
+            self.send(
+                "removing examples",
+                request,
+                |client, request| async move { client.delete_points(request).await },
+            )
             .await?;
         }
         Ok(())
@@ -135,10 +133,7 @@ impl Server {
             query_points.push(search(SPARSE, vector_input::Variant::Sparse(sparse)));
         }
         let request = QueryBatchPoints { collection_name: collection.to_owned(), query_points, ..Default::default() };
-        let reply = self.call("searching", |client| {
-            let request = request.clone();
-            async move { client.query_batch(request).await }
-        });
+        let reply = self.send("searching", request, |client, request| async move { client.query_batch(request).await });
         let mut answers = reply.await?.result.into_iter();
         let mut next = || answers.next().map(|answer| answer.result).unwrap_or_default().into_iter();
         Ok(Hits { dense: next().map(hit).collect::<Result<_>>()?, sparse: next().map(hit).collect::<Result<_>>()? })
@@ -161,10 +156,7 @@ impl Server {
             ..ScrollPoints::default()
         };
         let reply = self
-            .call("reading examples", |client| {
-                let request = request.clone();
-                async move { client.scroll(request).await }
-            })
+            .send("reading examples", request, |client, request| async move { client.scroll(request).await })
             .await?;
         let page = reply.result.into_iter().map(|point| {
             let dense = convert::found_dense(point.vectors);
@@ -181,10 +173,8 @@ impl Server {
             exact: Some(true),
             ..CountPoints::default()
         };
-        let reply = self.call("counting examples", |client| {
-            let request = request.clone();
-            async move { client.count(request).await }
-        });
+        let reply =
+            self.send("counting examples", request, |client, request| async move { client.count(request).await });
         let count = reply.await?.result.map(|result| result.count).unwrap_or_default();
         usize::try_from(count).map_err(|_| Error::internal("there are more examples than can be counted"))
     }
@@ -197,10 +187,8 @@ impl Server {
             exact: Some(true),
             ..FacetCounts::default()
         };
-        let reply = self.call("counting intents", |client| {
-            let request = request.clone();
-            async move { client.facet(request).await }
-        });
+        let reply =
+            self.send("counting intents", request, |client, request| async move { client.facet(request).await });
         let named = reply.await?.hits.into_iter().filter_map(|hit| match hit.value?.variant? {
             facet_value::Variant::StringValue(name) => Some((name, usize::try_from(hit.count).ok()?)),
             _ => None,
