@@ -12,14 +12,14 @@ use clap::Parser;
 use ticket_router::classifier::{Examples, Gathered, Judge, Retriever, Scope};
 use ticket_router::claude::estimate::BYTES_PER_TOKEN;
 use ticket_router::claude::{DEFAULT_MODEL as CLAUDE, Models};
-use ticket_router::embed::{Bm25, Remembering, cosine};
+use ticket_router::embed::{Bm25, Bm25Settings, Remembering, cosine};
 use ticket_router::index::{IndexOptions, index};
 use ticket_router::input::{Row, RowContent};
 use ticket_router::label::IntentsMode;
 use ticket_router::probe::Probe;
 use ticket_router::prompt::Prompts;
 use ticket_router::rank::{self, Vote};
-use ticket_router::retrieve::{CANDIDATES, Candidate, fuse};
+use ticket_router::retrieve::{BM25_WEIGHT, CANDIDATES, Candidate, fuse};
 use ticket_router::select::{Selection, is_near_text, select};
 use ticket_router::store::{Filter, MANIFEST_BLOB, Manifest, PROBE_BLOB, Query};
 use ticket_router::{
@@ -33,6 +33,8 @@ use rows::labelled;
 
 const FOLDS: usize = 5;
 const BM25_WEIGHTS: [f32; 5] = [0.0, 0.05, 0.1, 0.2, 0.3];
+/// Words that a larger share of the examples has are left out of the search, as in a large store.
+const FREQUENT: [f64; 5] = [0.005, 0.01, 0.02, 0.05, 0.2];
 const SELECTIONS: [(Selection, &str); 3] =
     [(Selection::Nearest, "nearest"), (Selection::Diverse, "diverse"), (Selection::Contrastive, "contrastive")];
 const KS: [usize; 4] = [3, 5, 8, 12];
@@ -141,6 +143,7 @@ struct Bench {
 struct Filled {
     retriever: Retriever,
     bm25: Bm25,
+    without_frequent: Vec<(f64, Bm25)>,
     probe: Option<Probe>,
     judges: [(&'static str, Judge); 2],
 }
@@ -204,7 +207,19 @@ impl Bench {
             let labeler = ClaudeLabeler::new(None, model.clone(), AnswerForm::Tags, Arc::clone(&prompts));
             Judge::new(Arc::new(labeler.with_intents(intents)), Examples::Retrieved, 5, None)
         };
+        let texts = || train.iter().map(|labelled| labelled.ticket.text.as_str());
+        let without = |share: f64| {
+            #[expect(
+                clippy::cast_precision_loss,
+                clippy::cast_possible_truncation,
+                clippy::cast_sign_loss,
+                reason = "few"
+            )]
+            let examples = (train.len() as f64 * share) as usize;
+            Ok::<_, ticket_router::Error>((share, Bm25::new(&Bm25Settings::measured_within(texts(), examples)?)?))
+        };
         Ok(Filled {
+            without_frequent: FREQUENT.into_iter().map(without).collect::<Result<_>>()?,
             bm25: Bm25::new(&manifest.bm25)?,
             probe: probe.map(|probe| Probe::from_bytes(&probe, retriever.taxonomy())).transpose()?,
             judges: [("all", judge(IntentsMode::All)), ("shortlist", judge(IntentsMode::Shortlist))],
@@ -232,6 +247,22 @@ impl Filled {
             if let Some(probe) = &self.probe {
                 let votes = rank::combine(&candidates, probe, &gathered.vector);
                 table.share(&format!("neighbours and probe, BM25 weighs {weight}"), is_best(&votes));
+            }
+        }
+        for (share, bm25) in &self.without_frequent {
+            let query = Query {
+                dense: gathered.vector.clone(),
+                sparse: bm25.query(&labelled.ticket.text),
+                limit: CANDIDATES,
+                ..Query::default()
+            };
+            let hits = self.retriever.store().query(query).await?;
+            let candidates = fuse(hits, &gathered.vector, BM25_WEIGHT);
+            let words = format!("less words that {} % of the examples have", share * 100.0);
+            table.share(&format!("neighbours, {words}"), is_best(&rank::vote(&candidates)));
+            if let Some(probe) = &self.probe {
+                let votes = rank::combine(&candidates, probe, &gathered.vector);
+                table.share(&format!("neighbours and probe, {words}"), is_best(&votes));
             }
         }
         table.share("as configured", is_best(&gathered.votes));

@@ -48,7 +48,7 @@ class Model:
 class Bare:
     """The least that any program on this runtime needs: the forward passes."""
 
-    BATCH = 16  # the fastest of 4, 8, 16, 32 and 64 on two cores
+    BATCH = 16  # the fastest of 4, 8, 16 and 32 on two cores
 
     def __init__(self, folder):
         self.model = Model(folder, threads=2)

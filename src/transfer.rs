@@ -49,8 +49,12 @@ pub async fn copy(
 
     // What was changed meanwhile would be copied half, so then it is another copy.
     let identity = format!("{} {total} {:x}", source.location, Sha256::digest(&manifest_json));
-    let options =
-        RebuildOptions { dimension: source.dimension, keep_old: false, resume: Some(format!("copy of {identity}")) };
+    let options = RebuildOptions {
+        dimension: source.dimension,
+        points: total,
+        keep_old: false,
+        resume: Some(format!("copy of {identity}")),
+    };
     let mut next = to.rebuild(options).await?;
     let start = next.blob(POSITION_BLOB).await?.and_then(|key| uuid::Uuid::from_slice(&key).ok());
     let mut copied = 0;

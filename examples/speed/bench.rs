@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde::de::{DeserializeOwned, IgnoredAny};
 use ticket_router::{DEFAULT_MODEL, INT8_MODEL};
 
-use super::contestant::{Command, Contestant, Load, Ready, Recall, Stages};
+use super::contestant::{Command, Contestant, Load, Memory, Ready, Recall, Stages};
 use super::data::Data;
 use super::figures::{Aim, Report, Spread, ratios};
 use super::{Args, Outcome, fill};
@@ -62,11 +62,14 @@ pub fn run(args: &Args) -> Outcome<()> {
         extent.tickets
     );
     let report = Report::new(machine(), format!("speed {command}"), about);
+    // Not among the system's temporary files, which may be in memory.
+    std::fs::create_dir_all("target")?;
     let stores = tempfile::tempdir_in("target")?;
     let mut bench = Bench { args, extent, data, stores, report };
     let mut by_size = Vec::new();
     for size in bench.extent.sizes.clone() {
         by_size.push((size, bench.size(size)?));
+        bench.save()?;
     }
     let usual = bench.real_size();
     bench.beside(usual)?;
@@ -83,10 +86,7 @@ pub fn run(args: &Args) -> Outcome<()> {
         bench.compact(*size, &usual.memory)?;
     }
     bench.report.print_targets();
-    if let Some(folder) = args.json.parent() {
-        std::fs::create_dir_all(folder)?;
-    }
-    Ok(std::fs::write(&args.json, serde_json::to_string_pretty(&bench.report)? + "\n")?)
+    bench.save()
 }
 
 /// What targets ask of a size.
@@ -97,6 +97,14 @@ struct Measured {
 }
 
 impl Bench<'_> {
+    /// What there is so far: a run may take an hour.
+    fn save(&self) -> Outcome<()> {
+        if let Some(folder) = self.args.json.parent() {
+            std::fs::create_dir_all(folder)?;
+        }
+        Ok(std::fs::write(&self.args.json, serde_json::to_string_pretty(&self.report)? + "\n")?)
+    }
+
     /// The size at which the peers are measured, and 8-bit weights.
     fn real_size(&self) -> usize {
         self.extent.sizes.iter().copied().filter(|size| *size <= self.data.examples.len()).max().unwrap_or(USUAL)
@@ -151,7 +159,8 @@ impl Bench<'_> {
         let store = self.path(DEFAULT_MODEL, size);
         self.report.add("size on disk", "MB", vec![folder_size(&store)? / 1e6]);
 
-        let (mut load, mut open, mut memory, mut first) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut load, mut open, mut first) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut memory, mut own) = (Vec::new(), Vec::new());
         for round in 0..self.extent.rounds {
             let (mut ours, ready) = self.ours(DEFAULT_MODEL, size)?;
             load.push(ready.load_ms);
@@ -159,7 +168,9 @@ impl Bench<'_> {
             if round < self.extent.index_rounds {
                 let tickets = self.data.tickets(0, self.extent.queries);
                 ours.ask::<Vec<Stages>>(&Command::Tickets(tickets))?;
-                memory.push(ours.ask(&Command::Memory)?);
+                let all: Memory = ours.ask(&Command::Memory)?;
+                memory.push(all.peak_mb);
+                own.push(all.own_mb);
             }
             drop(ours);
             first.push(cold(&store, &self.data.tickets[round])?);
@@ -167,6 +178,7 @@ impl Bench<'_> {
         self.report.add("load the model", "ms", load);
         self.report.add("open the store", "ms", open);
         self.report.add(format!("peak memory after {} queries", self.extent.queries), "MB", memory.clone());
+        self.report.add("memory that is not of mapped files", "MB", own);
         self.report.add("from command to answer, classify with vote", "s", first.clone());
         if size == self.real_size() {
             self.report.target("from command to answer, s", first, &Aim::AtMost(0.6));
@@ -208,17 +220,20 @@ impl Bench<'_> {
         program.arg(self.path(DEFAULT_MODEL, self.real_size())).arg(size.to_string()).arg("--compact");
         run_fill(program, size)?;
         self.report.add("size on disk", "MB", vec![folder_size(&store)? / 1e6]);
-        let (mut memory, mut retrieve, mut found) = (Vec::new(), Vec::new(), Vec::new());
+        let (mut memory, mut own, mut retrieve, mut found) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for round in 0..self.extent.index_rounds {
             let mut ours = Contestant::start::<Ready>(self.part("ours", &store)?.arg(DEFAULT_MODEL))?.0;
             let tickets = self.data.tickets(0, self.extent.queries);
             let times: Vec<Stages> = ours.ask(&Command::Tickets(tickets))?;
-            memory.push(ours.ask(&Command::Memory)?);
+            let all: Memory = ours.ask(&Command::Memory)?;
+            memory.push(all.peak_mb);
+            own.push(all.own_mb);
             retrieve.push(median(times.iter().map(|stages| stages.retrieve).collect()));
             let recall: Vec<Recall> = ours.ask(&Command::Recall(self.round_of_tickets(round)))?;
             found.push(recall.iter().map(|recall| recall.found).sum::<f64>() / to_f64(recall.len()));
         }
         self.report.add(format!("peak memory after {} queries", self.extent.queries), "MB", memory.clone());
+        self.report.add("memory that is not of mapped files", "MB", own);
         self.report.add("retrieve", "ms", retrieve);
         self.report.add("recall@10 of the dense search", "share", found.clone());
         self.report.target(format!("memory at {size}, compact / usual"), ratios(&memory, usual), &Aim::AtMost(0.4));

@@ -21,7 +21,7 @@ pub enum Command {
     Callers(usize, Vec<String>),
     /// Compare the ten nearest with the exact ones: [`Recall`] of each.
     Recall(Vec<String>),
-    /// Peak resident memory in MB.
+    /// [`Memory`] of the process.
     Memory,
 }
 
@@ -52,6 +52,15 @@ impl Stages {
     pub fn total(&self) -> f64 {
         self.each().iter().sum()
     }
+}
+
+/// Memory of a process, in MB.
+#[derive(Debug, Serialize, Deserialize)]
+pub struct Memory {
+    /// The most that was resident at once.
+    pub peak_mb: f64,
+    /// What is resident now and not of files, whose pages the system takes back when it needs room.
+    pub own_mb: f64,
 }
 
 /// A run with several callers.

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
-use ticket_router::embed::Bm25;
+use ticket_router::embed::{Bm25, Bm25Settings};
 use ticket_router::store::{
     CollectionSettings, Example, MANIFEST_BLOB, Manifest, PROBE_BLOB, Point, Quantization, RebuildOptions,
     StoredExample, example_key,
@@ -47,6 +47,10 @@ pub async fn noisy(folder: &Path, from: &Path, count: usize, compact: bool) -> O
     let blob = async |name| Ok::<_, Error>(real.blob(name).await?.unwrap_or_default());
     let mut manifest = Manifest::from_json(&blob(MANIFEST_BLOB).await?)?;
     manifest.examples = count;
+    let texts: Vec<String> =
+        (0..count).map(|place| text(&originals[place % originals.len()], place / originals.len())).collect();
+    manifest.bm25 = Bm25Settings::measured(texts.iter().map(String::as_str))?;
+    drop(texts);
     let bm25 = Bm25::new(&manifest.bm25)?;
     let dimension = manifest.dimension;
     let settings = CollectionSettings {
@@ -55,7 +59,7 @@ pub async fn noisy(folder: &Path, from: &Path, count: usize, compact: bool) -> O
         ..CollectionSettings::default()
     };
     let store = EdgeStore::open_or_create(folder, dimension).await?.with_settings(settings);
-    let mut next = store.rebuild(RebuildOptions { dimension, ..RebuildOptions::default() }).await?;
+    let mut next = store.rebuild(RebuildOptions { dimension, points: count, ..RebuildOptions::default() }).await?;
     let mut random = StdRng::seed_from_u64(7);
     let mut written = 0;
     while written < count {
@@ -75,12 +79,17 @@ pub async fn noisy(folder: &Path, from: &Path, count: usize, compact: bool) -> O
     Ok(())
 }
 
-/// The number 0 is the original.
+/// The text of a copy. The number 0 is the original.
+fn text(original: &StoredExample, number: usize) -> String {
+    let text = &original.example.labelled.ticket.text;
+    if number > 0 { format!("{text} ({number})") } else { text.clone() }
+}
+
 fn copy(original: &StoredExample, number: usize, random: &mut StdRng) -> (Example, Vec<f32>) {
     let (mut example, mut vector) = (original.example.clone(), original.dense.clone().unwrap_or_default());
     if number > 0 {
         let ticket = &mut example.labelled.ticket;
-        ticket.text = format!("{} ({number})", ticket.text);
+        ticket.text = text(original, number);
         ticket.id = format!("{}{COPY}{number}", ticket.id);
         example.key = example_key(&example.source, &ticket.id);
         example.text_hash = text_hash(&ticket.text);

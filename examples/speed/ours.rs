@@ -21,7 +21,7 @@ use ticket_router::{
     LabelledTicket, Ticket, VoteLabeler, config,
 };
 
-use super::contestant::{Command, Load, Ready, Stages};
+use super::contestant::{Command, Load, Memory, Ready, Stages};
 use super::data::Data;
 use super::{Outcome, process, recall};
 
@@ -78,7 +78,9 @@ impl Ours {
                 let vectors = self.embedder.embed(texts).await?;
                 serde_json::to_value(recall::measure(self.store.as_ref(), &vectors).await?)?
             }
-            Command::Memory => process::peak_memory()?.into(),
+            Command::Memory => {
+                serde_json::to_value(Memory { peak_mb: process::peak_memory()?, own_mb: process::own_memory()? })?
+            }
         })
     }
 

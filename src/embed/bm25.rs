@@ -3,11 +3,17 @@
 //! The stored side carries the saturated term frequency; the store multiplies the inverse
 //! document frequency in when it searches (Robertson and Zaragoza 2009).
 
+use std::collections::HashMap;
+
 use qdrant_edge::bm25_embed::{EdgeBm25, EdgeBm25Config};
 use serde::{Deserialize, Serialize};
 
 use super::SparseVector;
 use crate::{Error, Result};
+
+/// Words that more examples than this have are not searched for: their lists would make a search in
+/// a large store as long as the store, and they tell the least. Smaller stores have no such words.
+const WORD_EXAMPLES: usize = 20_000;
 
 /// How words become a sparse vector. Kept in the store's manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -18,32 +24,51 @@ pub struct Bm25Settings {
     pub k1: f64,
     /// How much a long text is held against it, 0 to 1.
     pub b: f64,
+    /// Indices of the words that are too frequent to be searched for, in ascending order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub frequent: Vec<u32>,
 }
 
 impl Default for Bm25Settings {
     fn default() -> Self {
-        Self { average_length: 30.0, k1: 1.2, b: 0.75 }
+        Self { average_length: 30.0, k1: 1.2, b: 0.75, frequent: Vec::new() }
     }
 }
 
 impl Bm25Settings {
-    /// The settings for these texts: their average length is measured.
+    /// The settings for these texts: their average length is measured, and which words are frequent.
     pub fn measured<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self> {
+        Self::measured_within(texts, WORD_EXAMPLES)
+    }
+
+    /// The same; words that more than so many of the texts have are frequent.
+    pub fn measured_within<'a>(texts: impl IntoIterator<Item = &'a str>, examples: usize) -> Result<Self> {
         // With b = 0 and no saturation an entry's weight is its count, whatever the length.
         let counter = Bm25::new(&Self { k1: 1e9, b: 0.0, ..Self::default() })?;
         let (mut tokens, mut count) = (0.0_f64, 0.0_f64);
+        let mut having: HashMap<u32, usize> = HashMap::new();
         for text in texts {
-            tokens += counter.document(text).values.iter().map(|&value| f64::from(value)).sum::<f64>();
+            let words = counter.document(text);
+            tokens += words.values.iter().map(|&value| f64::from(value)).sum::<f64>();
             count += 1.0;
+            for index in words.indices {
+                *having.entry(index).or_default() += 1;
+            }
         }
+        let mut frequent: Vec<u32> =
+            having.into_iter().filter(|&(_, having)| having > examples).map(|(index, _)| index).collect();
+        frequent.sort_unstable();
         let average_length = if tokens > 0.0 { tokens / count } else { Self::default().average_length };
-        Ok(Self { average_length, ..Self::default() })
+        Ok(Self { average_length, frequent, ..Self::default() })
     }
 }
 
 /// Makes sparse vectors of texts in any language, Japanese included.
 #[derive(Debug)]
-pub struct Bm25(EdgeBm25);
+pub struct Bm25 {
+    engine: EdgeBm25,
+    frequent: Vec<u32>,
+}
 
 impl Bm25 {
     /// Fails when a setting is out of its range, which only a damaged manifest causes.
@@ -61,21 +86,27 @@ impl Bm25 {
         });
         let invalid = |e: String| Error::store(format!("the BM25 settings of the store are not valid: {e}"));
         let config: EdgeBm25Config = serde_json::from_value(config).map_err(|e| invalid(e.to_string()))?;
-        EdgeBm25::new(config).map(Self).map_err(|e| invalid(e.to_string()))
+        let engine = EdgeBm25::new(config).map_err(|e| invalid(e.to_string()))?;
+        let mut frequent = settings.frequent.clone();
+        frequent.sort_unstable();
+        Ok(Self { engine, frequent })
     }
 
     /// The vector of a text to be found.
     #[must_use]
     pub fn document(&self, text: &str) -> SparseVector {
-        let vector = self.0.embed_document(text);
+        let vector = self.engine.embed_document(text);
         SparseVector { indices: vector.indices, values: vector.values }
     }
 
-    /// The vector of a text to search with.
+    /// The vector of a text to search with, without its frequent words.
     #[must_use]
     pub fn query(&self, text: &str) -> SparseVector {
-        let vector = self.0.embed_query(text);
-        SparseVector { indices: vector.indices, values: vector.values }
+        let vector = self.engine.embed_query(text);
+        let is_told = |index: &u32| self.frequent.binary_search(index).is_err();
+        let (indices, values) =
+            vector.indices.into_iter().zip(vector.values).filter(|(index, _)| is_told(index)).unzip();
+        SparseVector { indices, values }
     }
 }
 
@@ -87,6 +118,18 @@ mod tests {
     fn the_average_length_counts_tokens() {
         let settings = Bm25Settings::measured(["parcel parcel printer", "laptop"]).unwrap();
         assert!((settings.average_length - 2.0).abs() < 0.01, "{settings:?}");
+    }
+
+    #[test]
+    fn words_that_too_many_texts_have_are_not_searched_for() {
+        let texts = ["my parcel", "my printer", "my my my laptop"];
+        let settings = Bm25Settings::measured_within(texts, 2).unwrap();
+        assert_eq!(settings.frequent.len(), 1, "of the texts, not of its places: {settings:?}");
+        let bm25 = Bm25::new(&settings).unwrap();
+        assert_eq!(bm25.query("my parcel"), bm25.query("parcel"));
+        assert_eq!(bm25.document("my parcel").indices.len(), 2, "stored all the same");
+        assert_eq!(bm25.query("my"), SparseVector::default());
+        assert!(Bm25Settings::measured(texts).unwrap().frequent.is_empty(), "there is no such word in a small store");
     }
 
     #[test]

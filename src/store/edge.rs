@@ -1,7 +1,7 @@
 //! The embedded store: Qdrant's engine inside the process, in a folder.
 //!
-//! The engine is synchronous, so every call runs off the async threads. Reads share a lock;
-//! writes take it alone, because the engine's `flush` must find none of its locks held.
+//! The engine is synchronous, so every call but a quick search runs off the async threads. Reads share a
+//! lock; writes take it alone, because the engine's `flush` must find none of its locks held.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -20,10 +20,13 @@ use crate::{Error, Result};
 mod cache;
 mod convert;
 mod generation;
+mod log;
+mod search;
+mod serving;
 mod shard;
 
-use cache::Cache;
 use generation::Generation;
+use serving::Serving;
 
 /// How long another process may keep the store before opening it fails.
 const LOCK_PATIENCE: Duration = Duration::from_secs(10);
@@ -38,39 +41,6 @@ pub struct EdgeStore {
     serving: Arc<RwLock<Serving>>,
     /// Held for as long as the store is open.
     _lock: File,
-}
-
-/// The generation that answers, and its engine.
-pub(super) struct Serving {
-    generation: Generation,
-    shard: Shard,
-    cache: Cache,
-}
-
-/// The engine, which flushes when it is dropped and panics when that fails. All writes are
-/// flushed before they are acknowledged, so nothing is lost with such a panic.
-pub(super) struct Shard(Option<EdgeShard>);
-
-impl Shard {
-    fn new(engine: EdgeShard) -> Self {
-        Self(Some(engine))
-    }
-}
-
-impl std::ops::Deref for Shard {
-    type Target = EdgeShard;
-
-    #[expect(clippy::expect_used, reason = "it is taken out in drop alone")]
-    fn deref(&self) -> &EdgeShard {
-        self.0.as_ref().expect("the engine is there until it is dropped")
-    }
-}
-
-impl Drop for Shard {
-    fn drop(&mut self) {
-        let engine = self.0.take();
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(engine)));
-    }
 }
 
 impl EdgeStore {
@@ -104,7 +74,7 @@ impl EdgeStore {
                 (Some(generation), _) => generation,
                 (None, Some(dimension)) => {
                     let first = Generation::create(&root)?;
-                    shard::create(&first, dimension, &CollectionSettings::default())?.flush();
+                    shard::create(&first, dimension, &CollectionSettings::default(), 0)?.flush();
                     first.publish(&root)?;
                     first
                 }
@@ -165,7 +135,15 @@ impl EdgeStore {
 #[async_trait]
 impl ExampleStore for EdgeStore {
     async fn query(&self, query: Query) -> Result<Hits> {
-        self.read(move |serving| shard::query(&serving.shard, &serving.cache, query)).await
+        // To hand it to another thread and back would take a fifth of the time of a search in memory. What may
+        // take longer, or would wait for a write, does not hold up the thread of an async program.
+        if !query.exact
+            && let Ok(serving) = self.serving.try_read()
+            && serving.is_in_memory
+        {
+            return here(|| serving.query(&query));
+        }
+        self.read(move |serving| serving.query(&query)).await
     }
 
     async fn upsert(&self, points: Vec<Point>) -> Result<()> {
@@ -228,12 +206,13 @@ impl ExampleStore for EdgeStore {
                 // What killed runs left behind goes before another one is added.
                 current.remove_others(&root)?;
                 let generation = Generation::create(&root)?;
-                let shard = Shard::new(shard::create(&generation, options.dimension, &settings)?);
+                let engine = shard::create(&generation, options.dimension, &settings, options.points)?;
+                let next = Serving::new(generation, engine);
                 if let Some(name) = &options.resume {
-                    shard.flush();
-                    generation.put_name(name)?;
+                    next.shard.flush();
+                    next.generation.put_name(name)?;
                 }
-                Serving { generation, shard, cache: Cache::default() }
+                next
             };
             let stays = options.resume.is_some();
             Ok(Box::new(EdgeRebuild { root, serving, next: Some(next), stays }) as Box<dyn Rebuild>)
@@ -305,6 +284,7 @@ impl Rebuild for EdgeRebuild {
         off_thread(move || {
             shard::optimize(&next.shard)?;
             next.shard.flush();
+            log::cut(&next.generation.shard_path()?);
             next.generation.sync()?;
             next.generation.publish(&root)?;
             let old = {
@@ -326,18 +306,6 @@ impl Drop for EdgeRebuild {
     }
 }
 
-impl Serving {
-    fn load(generation: Generation) -> Result<Self> {
-        let shard = Shard::new(shard::load(&generation)?);
-        Ok(Self { generation, shard, cache: Cache::default() })
-    }
-
-    fn discard(self) -> Result<()> {
-        drop(self.shard);
-        self.generation.remove()
-    }
-}
-
 fn absent(root: &Path) -> Error {
     let root = root.display();
     Error::store(format!("there is no example store in {root}; make one with: ticket-router index FILE --store {root}"))
@@ -349,9 +317,16 @@ fn poisoned() -> Error {
 
 /// Runs blocking work on its own thread; a panic of the engine becomes an error.
 async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| {
-        Error::store(format!("the embedded engine stopped: {e}; check the free disk space and try again"))
-    })?
+    tokio::task::spawn_blocking(work).await.map_err(|e| stopped(&e.to_string()))?
+}
+
+/// Runs short work on this thread; a panic of the engine becomes an error.
+fn here<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|_| stopped("it panicked"))?
+}
+
+fn stopped(why: &str) -> Error {
+    Error::store(format!("the embedded engine stopped: {why}; check the free disk space and try again"))
 }
 
 /// Takes the store's lock, waiting for another process to finish.

@@ -160,7 +160,8 @@ contract! {
         intents_are_counted_in_alphabetical_order,
         a_relabel_changes_exactly_one_intent,
         an_index_run_with_prune_takes_out_what_the_files_no_longer_hold,
-        what_was_acknowledged_is_there_after_reopening;
+        what_was_acknowledged_is_there_after_reopening,
+        changes_after_much_was_written_stay;
     search:
         the_nearest_come_first_with_their_vectors,
         rare_words_count_more_and_no_words_find_nothing,
@@ -174,7 +175,8 @@ contract! {
         readers_see_the_old_content_until_a_rebuild_is_committed,
         a_rebuild_that_is_dropped_leaves_nothing,
         a_named_rebuild_goes_on_where_it_was,
-        a_rebuild_may_change_the_dimension;
+        a_rebuild_may_change_the_dimension,
+        a_rebuild_that_expects_many_holds_the_few_it_gets;
     parallel:
         readers_see_whole_contents_while_rebuilds_switch,
         readers_are_served_while_examples_are_written;

@@ -3,7 +3,7 @@
 use std::process::Stdio;
 use std::time::Duration;
 
-use crate::fixture::{Bench, examples, small_tickets};
+use crate::fixture::{Bench, examples, small_tickets, without_times};
 use crate::qdrant_double::QdrantDouble;
 
 fn checksum(bench: &Bench, store: &str) -> String {
@@ -187,4 +187,21 @@ fn every_command_runs_on_a_server() {
     let there = double.run(&bench, &eval).ok().json();
     let accuracy = |report: &serde_json::Value| report["arms"][0]["accuracy"].as_f64().unwrap();
     assert!((accuracy(&here) - accuracy(&there)).abs() < 0.01, "{} {}", accuracy(&here), accuracy(&there));
+}
+
+#[test]
+fn a_folder_that_is_kept_on_disk_answers_as_one_in_memory() {
+    let bench = Bench::with_small_store();
+    let ask = || {
+        let answers =
+            bench.run(&["classify", "--labeler", "vote", "--json", "--input", "small.jsonl"]).ok().json_lines();
+        answers.into_iter().map(without_times).collect::<Vec<_>>()
+    };
+    bench.write("small.jsonl", small_tickets(12));
+    let in_memory = ask();
+    bench.write("ticket-router.toml", "[qdrant]\nquantization = \"scalar\"\nvectors_on_disk = true\n");
+    bench.run(&["index", "--rebuild"]).ok();
+    let info = bench.run(&["store", "info", "--json"]).ok().json();
+    assert_eq!(info["settings"]["vectors_on_disk"], true);
+    assert_eq!(ask(), in_memory);
 }

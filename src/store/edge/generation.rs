@@ -14,6 +14,8 @@ use crate::{Error, Result};
 const POINTER: &str = "CURRENT";
 const PREFIX: &str = "generation-";
 const BLOBS: &str = "blobs";
+/// Where the engine keeps its segments.
+const SEGMENTS: &str = "segments";
 /// Names the rebuild that fills an unfinished generation.
 const NAME: &str = "REBUILD";
 
@@ -60,6 +62,20 @@ impl Generation {
         let path = self.path.join("shard");
         make_private_dir(&path)?;
         Ok(path)
+    }
+
+    /// Adds an empty segment to the engine's folder, which must be closed: the one that a new shard has,
+    /// which `make` puts into the folder that it is given.
+    pub(super) fn add_segment(&self, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
+        let spare = self.path.join("spare");
+        make_private_dir(&spare)?;
+        make(&spare)?;
+        let segments = self.shard_path()?.join(SEGMENTS);
+        for entry in fs::read_dir(spare.join(SEGMENTS)).map_err(|e| failed("read", &spare, &e))?.flatten() {
+            fs::rename(entry.path(), segments.join(entry.file_name()))
+                .map_err(|e| failed("move", &entry.path(), &e))?;
+        }
+        fs::remove_dir_all(&spare).map_err(|e| failed("remove", &spare, &e))
     }
 
     /// Makes this the served generation, durably and in one step.

@@ -1,29 +1,34 @@
 //! The operations of the embedded engine, in this crate's shapes.
 
-use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
-
 use qdrant_edge::{
-    Condition, CountRequest, CreateIndex, Distance, EdgeConfig, EdgeOptimizersConfig, EdgeShard,
-    EdgeSparseVectorParams, EdgeVectorParams, FacetRequest, FacetValue, FieldIndexOperations, Filter, HasIdCondition,
-    HnswIndexConfig, JsonPath, Modifier, NamedQuery, OperationError, Payload, PayloadFieldSchema, PayloadOps,
-    PayloadSchemaType, PointId, PointInsertOperations, PointOperations, QuantizationConfig, QuantizationSearchParams,
-    QueryEnum, ScalarQuantizationConfig, ScalarType, ScrollRequest, SearchParams, SearchRequest, SetPayloadOp,
-    UpdateOperation, VectorInternal, WalOptions, WithPayloadInterface, WithVector,
+    CountRequest, CreateIndex, Distance, EdgeConfig, EdgeOptimizersConfig, EdgeShard, EdgeSparseVectorParams,
+    EdgeVectorParams, FacetRequest, FacetValue, FieldIndexOperations, HnswIndexConfig, JsonPath, Modifier,
+    OperationError, Payload, PayloadFieldSchema, PayloadOps, PointId, PointInsertOperations, PointOperations,
+    QuantizationConfig, ScalarQuantizationConfig, ScalarType, ScrollRequest, SetPayloadOp, UpdateOperation, WalOptions,
+    WithPayloadInterface, WithVector,
 };
 use uuid::Uuid;
 
-use super::super::settings::{DENSE, GRAPH, KEYWORD_FIELDS, OVERSAMPLING, QUANTILE, SEARCH_BEAM, SPARSE, TIME_FIELD};
-use super::super::{self as seam, CollectionSettings, Example, Hit, Hits, Point, Quantization, Query, StoredExample};
-use super::cache::{Cache, Cached};
+use super::super::settings::{DENSE, GRAPH, KEYWORD_FIELDS, QUANTILE, SPARSE, TIME_FIELD};
+use super::super::{self as seam, CollectionSettings, Example, Point, Quantization, StoredExample};
 use super::convert;
 use super::generation::Generation;
+use super::log;
 use crate::{Error, Result};
 
-/// Key and score.
-type Found = (Uuid, f32);
+/// How many points are written into one segment before they are joined. The index of words slows with the
+/// square of it: the engine walks through the whole list of a word for every point that has it.
+const SEGMENT_POINTS: usize = 32_768;
+/// Kilobytes of a segment at most: one is wanted, however large it gets.
+const ANY_SIZE: usize = 1 << 40;
 
-pub(super) fn create(generation: &Generation, dimension: usize, settings: &CollectionSettings) -> Result<EdgeShard> {
+/// A shard that is about to get so many points.
+pub(super) fn create(
+    generation: &Generation,
+    dimension: usize,
+    settings: &CollectionSettings,
+    points: usize,
+) -> Result<EdgeShard> {
     let mut dense = EdgeVectorParams::builder(dimension, Distance::Cosine).on_disk(settings.vectors_on_disk);
     if settings.quantization == Quantization::Scalar {
         dense = dense.quantization_config(scalar());
@@ -33,15 +38,29 @@ pub(super) fn create(generation: &Generation, dimension: usize, settings: &Colle
         .sparse_vector(SPARSE, EdgeSparseVectorParams::builder().modifier(Modifier::Idf).build())
         .hnsw_config(HnswIndexConfig { m: GRAPH.0.into(), ef_construct: GRAPH.1.into(), ..HnswIndexConfig::default() })
         // One segment: one graph to search instead of one per processor.
-        .optimizers(EdgeOptimizersConfig { default_segment_number: Some(1), ..EdgeOptimizersConfig::default() })
+        .optimizers(EdgeOptimizersConfig {
+            default_segment_number: Some(1),
+            max_segment_size: Some(ANY_SIZE),
+            ..EdgeOptimizersConfig::default()
+        })
         // The log is scanned at every opening, so it is cut into pieces of a modest size.
+        .on_disk_payload(settings.vectors_on_disk)
         .wal_options(WalOptions { segment_capacity: 4 * 1024 * 1024, ..WalOptions::default() })
         .build();
-    let shard = EdgeShard::new(&generation.shard_path()?, config).map_err(|e| failed(&e))?;
-    for field in KEYWORD_FIELDS {
-        create_index(&shard, field, PayloadSchemaType::Keyword)?;
+    let path = generation.shard_path()?;
+    let mut shard = EdgeShard::new(&path, config.clone()).map_err(|e| failed(&e))?;
+    let more = points / SEGMENT_POINTS;
+    if more > 0 {
+        drop(shard);
+        for _ in 0..more {
+            generation.add_segment(|spare| EdgeShard::new(spare, config.clone()).map(drop).map_err(|e| failed(&e)))?;
+        }
+        shard = EdgeShard::load(&path, None).map_err(|e| failed(&e))?;
     }
-    create_index(&shard, TIME_FIELD, PayloadSchemaType::Datetime)?;
+    for field in KEYWORD_FIELDS {
+        create_index(&shard, field, "keyword", settings.vectors_on_disk)?;
+    }
+    create_index(&shard, TIME_FIELD, "datetime", settings.vectors_on_disk)?;
     Ok(shard)
 }
 
@@ -66,15 +85,19 @@ pub(super) fn settings(shard: &EdgeShard) -> CollectionSettings {
 }
 
 pub(super) fn load(generation: &Generation) -> Result<EdgeShard> {
-    EdgeShard::load(&generation.shard_path()?, None).map_err(|e| failed(&e))
+    let path = generation.shard_path()?;
+    log::cut(&path);
+    EdgeShard::load(&path, None).map_err(|e| failed(&e))
 }
 
 pub(super) fn dimension(shard: &EdgeShard) -> usize {
     shard.config().vectors.get(DENSE).map_or(0, |params| params.size)
 }
 
-fn create_index(shard: &EdgeShard, field: &str, schema: PayloadSchemaType) -> Result<()> {
-    let index = CreateIndex { field_name: path(field)?, field_schema: Some(PayloadFieldSchema::FieldType(schema)) };
+fn create_index(shard: &EdgeShard, field: &str, kind: &str, on_disk: bool) -> Result<()> {
+    let schema: PayloadFieldSchema = serde_json::from_value(serde_json::json!({ "type": kind, "on_disk": on_disk }))
+        .map_err(|e| Error::internal(format!("the index of {field} is not described well: {e}")))?;
+    let index = CreateIndex { field_name: path(field)?, field_schema: Some(schema) };
     shard.update(UpdateOperation::FieldIndexOperation(FieldIndexOperations::CreateIndex(index))).map_err(|e| failed(&e))
 }
 
@@ -113,91 +136,6 @@ pub(super) fn delete(shard: &EdgeShard, keys: Vec<Uuid>) -> Result<()> {
 
 pub(super) fn optimize(shard: &EdgeShard) -> Result<()> {
     shard.optimize().map(|_| ()).map_err(|e| failed(&e))
-}
-
-pub(super) fn query(shard: &EdgeShard, cache: &Cache, query: Query) -> Result<Hits> {
-    let mut filter = convert::filter(&query.filter)?;
-    if !query.exclude.is_empty() {
-        let ids: HashSet<PointId> = query.exclude.into_iter().map(PointId::Uuid).collect();
-        filter.must_not = Some(vec![Condition::HasId(HasIdCondition::from_iter(ids))]);
-    }
-    let filter = (filter != Filter::default()).then_some(filter);
-    // What a smaller copy of the vectors found is scored again with the full ones.
-    let quantization =
-        QuantizationSearchParams { ignore: false, rescore: Some(true), oversampling: Some(OVERSAMPLING) };
-    let params = SearchParams {
-        hnsw_ef: Some(SEARCH_BEAM.into()),
-        exact: query.exact,
-        quantization: (!query.exact).then_some(quantization),
-        ..SearchParams::default()
-    };
-    let search = |name: &str, vector: VectorInternal| -> Result<Vec<Found>> {
-        shard
-            .search(SearchRequest {
-                query: QueryEnum::Nearest(NamedQuery::new(vector, name)),
-                filter: filter.clone(),
-                params: Some(params),
-                limit: query.limit,
-                offset: 0,
-                with_payload: None,
-                with_vector: None,
-                score_threshold: None,
-            })
-            .map_err(|e| failed(&e))?
-            .into_iter()
-            .map(|point| Ok((convert::key(point.id)?, point.score)))
-            .collect()
-    };
-    // A text without a single word (an emoji, say) has an empty vector, which finds nothing.
-    let by_words = || {
-        if query.sparse.indices.is_empty() {
-            return Ok(Vec::new());
-        }
-        search(SPARSE, VectorInternal::Sparse(convert::sparse(query.sparse.clone())?))
-    };
-    // Side by side: together they are most of the time that a ticket takes.
-    let (dense, sparse) = std::thread::scope(|scope| {
-        let words = scope.spawn(by_words);
-        let dense = search(DENSE, VectorInternal::Dense(query.dense.clone()));
-        (dense, words.join().unwrap_or_else(|_| Err(Error::store("the search by words stopped"))))
-    });
-    let (dense, sparse) = (dense?, sparse?);
-    let examples = examples(shard, cache, dense.iter().chain(&sparse).map(|(key, _)| *key))?;
-    // One that was removed between the search and the reading is no hit.
-    let hit = |(key, score): Found| {
-        let (example, vector) = examples.get(&key)?.clone();
-        Some(Hit { example, vector, score })
-    };
-    Ok(Hits {
-        dense: dense.into_iter().filter_map(hit).collect(),
-        sparse: sparse.into_iter().filter_map(hit).collect(),
-    })
-}
-
-/// The examples of these keys, read from the engine where they are not known yet.
-fn examples(
-    shard: &EdgeShard,
-    cache: &Cache,
-    keys: impl Iterator<Item = Uuid> + Clone,
-) -> Result<HashMap<Uuid, Cached>> {
-    let mut known = cache.get(keys.clone());
-    let missing: Vec<PointId> = keys.filter(|key| !known.contains_key(key)).map(PointId::Uuid).collect();
-    if missing.is_empty() {
-        return Ok(known);
-    }
-    let records = shard
-        .retrieve(&missing, Some(WithPayloadInterface::Bool(true)), Some(dense_vector(true)))
-        .map_err(|e| failed(&e))?;
-    let read = records
-        .into_iter()
-        .map(|record| {
-            let vector = convert::dense(record.vector).unwrap_or_default();
-            Ok((Arc::new(convert::example(record.id, record.payload)?), vector.into()))
-        })
-        .collect::<Result<Vec<Cached>>>()?;
-    cache.insert(read.iter().cloned());
-    known.extend(read.into_iter().map(|cached| (cached.0.key, cached)));
-    Ok(known)
 }
 
 pub(super) fn scroll(
@@ -248,7 +186,7 @@ pub(super) fn intents(shard: &EdgeShard) -> Result<Vec<(String, usize)>> {
     Ok(intents)
 }
 
-fn dense_vector(wanted: bool) -> WithVector {
+pub(super) fn dense_vector(wanted: bool) -> WithVector {
     if wanted { WithVector::Selector(vec![DENSE.to_owned()]) } else { WithVector::Bool(false) }
 }
 
@@ -256,6 +194,6 @@ pub(super) fn path(field: &str) -> Result<JsonPath> {
     field.parse().map_err(|()| Error::bad_input(format!("{field:?} is no name of a field")))
 }
 
-fn failed(e: &OperationError) -> Error {
+pub(super) fn failed(e: &OperationError) -> Error {
     Error::store(format!("the embedded engine failed: {e}"))
 }

@@ -141,3 +141,18 @@ pub async fn a_rebuild_may_change_the_dimension(place: &dyn Place) {
     let refused = store.upsert(points(1, "long")).await.unwrap_err().to_string();
     assert!(refused.contains("26") && refused.contains('4'), "{refused}");
 }
+
+pub async fn a_rebuild_that_expects_many_holds_the_few_it_gets(place: &dyn Place) {
+    let store = place.open().await;
+    let mut next = store.rebuild(RebuildOptions { points: 150_000, ..options() }).await.unwrap();
+    let few = points(40, "a");
+    for chunk in few.chunks(7) {
+        next.upsert(chunk.to_vec()).await.unwrap();
+    }
+    // What came before is replaced, wherever it is.
+    next.upsert(few[..9].to_vec()).await.unwrap();
+    next.commit().await.unwrap();
+    assert_eq!((store.count().await.unwrap(), all(store.as_ref()).await.len()), (40, 40));
+    let hits = store.query(Query { exact: false, ..near(&few[3], 40) }).await.unwrap();
+    assert_eq!((hits.dense.len(), hits.sparse.len(), ids(&hits.dense)[0]), (40, 40, "n3"));
+}

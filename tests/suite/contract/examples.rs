@@ -2,7 +2,7 @@
 
 use ticket_router::index::{IndexOptions, index};
 use ticket_router::input::{self, InputOptions};
-use ticket_router::store::Query;
+use ticket_router::store::{Point, Query};
 
 use super::data::{all, close, example, full_example, ids, keys, near, point, points};
 use super::{Place, unknown_key};
@@ -191,4 +191,22 @@ pub async fn what_was_acknowledged_is_there_after_reopening(place: &dyn Place) {
     let info = store.info().await.unwrap();
     assert_eq!(info.dimension, super::DIMENSION);
     assert!(info.engine.contains("Qdrant") && !info.content.is_empty() && !info.location.is_empty(), "{info:?}");
+}
+
+pub async fn changes_after_much_was_written_stay(place: &dyn Place) {
+    // Several files of the embedded engine's log, which are removed when the store is opened.
+    let words = "a long ticket ".repeat(15_000);
+    let much: Vec<Point> = (0..80).map(|n| point(example(&format!("n{n}"), &format!("{n} {words}"), "a"))).collect();
+    for point in &much {
+        place.open().await.upsert(vec![point.clone()]).await.unwrap();
+    }
+    // An engine that counted its operations from the start again would take these for old ones.
+    let store = place.open().await;
+    let mut changed = much[79].example.clone();
+    changed.labelled.intent = "b".into();
+    store.update(vec![changed]).await.unwrap();
+    store.delete(vec![much[78].example.key]).await.unwrap();
+    drop(store);
+    let store = place.open().await;
+    assert_eq!(store.intents().await.unwrap(), [("a".to_owned(), 78), ("b".to_owned(), 1)]);
 }
