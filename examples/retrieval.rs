@@ -215,8 +215,8 @@ impl Bench {
                 clippy::cast_sign_loss,
                 reason = "few"
             )]
-            let examples = (train.len() as f64 * share) as usize;
-            Ok::<_, ticket_router::Error>((share, Bm25::new(&Bm25Settings::measured_within(texts(), examples)?)?))
+            let limit = |examples: usize| (examples as f64 * share) as usize;
+            Ok::<_, ticket_router::Error>((share, Bm25::new(&Bm25Settings::measured_with(texts(), limit)?)?))
         };
         Ok(Filled {
             without_frequent: FREQUENT.into_iter().map(without).collect::<Result<_>>()?,
@@ -258,7 +258,7 @@ impl Filled {
             };
             let hits = self.retriever.store().query(query).await?;
             let candidates = fuse(hits, &gathered.vector, BM25_WEIGHT);
-            let words = format!("less words that {} % of the examples have", share * 100.0);
+            let words = format!("without words of more than {} % of the examples", share * 100.0);
             table.share(&format!("neighbours, {words}"), is_best(&rank::vote(&candidates)));
             if let Some(probe) = &self.probe {
                 let votes = rank::combine(&candidates, probe, &gathered.vector);

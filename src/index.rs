@@ -214,11 +214,11 @@ async fn rebuild(
     keep_old: bool,
     progress: Progress<'_>,
 ) -> Result<()> {
-    let staying = existing.values().filter(|example| !plan.replaces(&example.key));
-    let texts = staying.chain(&plan.to_embed).map(|example| example.labelled.ticket.text.as_str());
+    let staying = || existing.values().filter(|example| !plan.replaces(&example.key));
+    let points = staying().count() + plan.to_embed.len();
+    let texts = staying().chain(&plan.to_embed).map(|example| example.labelled.ticket.text.as_str());
     let settings = Bm25Settings::measured(texts)?;
     let bm25 = Bm25::new(&settings)?;
-    let points = existing.len() + plan.to_embed.len();
     let options = RebuildOptions { dimension: embedder.dimension(), points, keep_old, resume: None };
     let mut next = store.rebuild(options).await?;
     let mut written = plan.to_embed.len();

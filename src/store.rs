@@ -116,7 +116,7 @@ pub struct Hits {
 pub struct RebuildOptions {
     /// Length of the dense vectors.
     pub dimension: usize,
-    /// About how many points will come; 0 when nobody knows. What is made for too few takes longer.
+    /// About how many points will come; 0 when nobody knows. To write more of them takes longer.
     pub points: usize,
     /// Whether the content that is replaced stays beside the new one, where the store can.
     pub keep_old: bool,

@@ -9,6 +9,8 @@ use crate::{Error, Result};
 
 /// The blob of an unfinished copy that says where it goes on.
 const POSITION_BLOB: &str = "copy-position";
+/// How many examples are copied before the position is noted again: a folder makes all that it has durable for that.
+const NOTED_EVERY: usize = 16_384;
 
 /// What a copy did.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -57,7 +59,7 @@ pub async fn copy(
     };
     let mut next = to.rebuild(options).await?;
     let start = next.blob(POSITION_BLOB).await?.and_then(|key| uuid::Uuid::from_slice(&key).ok());
-    let mut copied = 0;
+    let (mut copied, mut noted) = (0, 0);
     let mut pages = Pages::after(from, true, start);
     while let Some(page) = pages.next().await? {
         let points = page.into_iter().map(|stored| {
@@ -68,8 +70,9 @@ pub async fn copy(
         let points = points.collect::<Result<Vec<_>>>()?;
         copied += points.len();
         next.upsert(points).await?;
-        if let Some(key) = pages.position() {
+        if let Some(key) = pages.position().filter(|_| copied >= noted) {
             next.put_blob(POSITION_BLOB, key.as_bytes().to_vec()).await?;
+            noted = copied + NOTED_EVERY;
         }
         progress(copied, total);
     }

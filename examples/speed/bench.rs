@@ -5,7 +5,7 @@ use std::process::{Command as Program, Stdio};
 use std::time::Instant;
 
 use serde::de::{DeserializeOwned, IgnoredAny};
-use ticket_router::{DEFAULT_MODEL, INT8_MODEL};
+use ticket_router::{DEFAULT_MODEL, EdgeStore, INT8_MODEL};
 
 use super::contestant::{Command, Contestant, Load, Memory, Ready, Recall, Stages};
 use super::data::Data;
@@ -44,7 +44,7 @@ struct Bench<'a> {
     args: &'a Args,
     extent: Extent,
     data: Data,
-    stores: tempfile::TempDir,
+    stores: PathBuf,
     report: Report,
 }
 
@@ -64,7 +64,8 @@ pub fn run(args: &Args) -> Outcome<()> {
     let report = Report::new(machine(), format!("speed {command}"), about);
     // Not among the system's temporary files, which may be in memory.
     std::fs::create_dir_all("target")?;
-    let stores = tempfile::tempdir_in("target")?;
+    let temporary = tempfile::tempdir_in("target")?;
+    let stores = args.stores.clone().unwrap_or_else(|| temporary.path().to_owned());
     let mut bench = Bench { args, extent, data, stores, report };
     let mut by_size = Vec::new();
     for size in bench.extent.sizes.clone() {
@@ -111,7 +112,7 @@ impl Bench<'_> {
     }
 
     fn path(&self, embedder: &str, size: usize) -> PathBuf {
-        self.stores.path().join(format!("{embedder}-{size}"))
+        self.stores.join(format!("{embedder}-{size}"))
     }
 
     /// This program again, for a part of the work.
@@ -135,8 +136,9 @@ impl Bench<'_> {
         Ok(Some(Contestant::start::<IgnoredAny>(program.env("ORT_DISABLE_TELEMETRY", "1"))?.0))
     }
 
-    /// Makes the store of a size and returns the seconds that it took, less the probe's training.
-    fn fill(&self, embedder: &str, size: usize) -> Outcome<f64> {
+    /// Makes the store of a size and returns the seconds that it took, less the probe's training; `None` when
+    /// it is there.
+    fn fill(&self, embedder: &str, size: usize) -> Outcome<Option<f64>> {
         let (store, count) = (self.path(embedder, size), size.to_string());
         let program = if size <= self.data.examples.len() {
             let mut program = self.part("real", &store)?;
@@ -147,7 +149,7 @@ impl Bench<'_> {
             program.arg(self.path(embedder, self.real_size())).arg(&count);
             program
         };
-        run_fill(program, size)
+        run_fill(program, &store, size)
     }
 
     /// All figures of one size that need no peer.
@@ -155,7 +157,9 @@ impl Bench<'_> {
         self.report.section(format!("{size} examples"));
         let seconds = self.fill(DEFAULT_MODEL, size)?;
         let what = if size <= self.data.examples.len() { "made by index" } else { "made from known vectors" };
-        self.report.add(format!("{what}, probe left out"), "examples/s", vec![to_f64(size) / seconds]);
+        if let Some(seconds) = seconds {
+            self.report.add(format!("{what}, probe left out"), "examples/s", vec![to_f64(size) / seconds]);
+        }
         let store = self.path(DEFAULT_MODEL, size);
         self.report.add("size on disk", "MB", vec![folder_size(&store)? / 1e6]);
 
@@ -218,7 +222,7 @@ impl Bench<'_> {
         let store = self.path(&name, size);
         let mut program = self.part("noisy", &store)?;
         program.arg(self.path(DEFAULT_MODEL, self.real_size())).arg(size.to_string()).arg("--compact");
-        run_fill(program, size)?;
+        run_fill(program, &store, size)?;
         self.report.add("size on disk", "MB", vec![folder_size(&store)? / 1e6]);
         let (mut memory, mut own, mut retrieve, mut found) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for round in 0..self.extent.index_rounds {
@@ -353,15 +357,18 @@ impl Bench<'_> {
     }
 }
 
-/// Runs a part that makes a store, and returns its seconds.
-fn run_fill(mut program: Program, size: usize) -> Outcome<f64> {
+/// Runs a part that makes a store, unless it is there, and returns its seconds.
+fn run_fill(mut program: Program, store: &Path, size: usize) -> Outcome<Option<f64>> {
+    if EdgeStore::exists(store) {
+        return Ok(None);
+    }
     let begun = Instant::now();
     let done = program.stderr(Stdio::inherit()).output()?;
     let seconds = begun.elapsed().as_secs_f64();
     if !done.status.success() {
         return Err(format!("the store of {size} examples could not be made").into());
     }
-    Ok(seconds - serde_json::from_slice::<f64>(&done.stdout)?)
+    Ok(Some(seconds - serde_json::from_slice::<f64>(&done.stdout)?))
 }
 
 /// The program, beside the folder of this example.

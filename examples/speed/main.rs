@@ -37,6 +37,9 @@ struct Args {
     /// A smoke run: 200 examples, two short rounds
     #[arg(long, global = true)]
     quick: bool,
+    /// Keep the stores in this folder, and use those that are there again
+    #[arg(long)]
+    stores: Option<PathBuf>,
     /// Where the figures go
     #[arg(long, default_value = "target/bench.json")]
     json: PathBuf,

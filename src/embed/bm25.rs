@@ -11,9 +11,10 @@ use serde::{Deserialize, Serialize};
 use super::SparseVector;
 use crate::{Error, Result};
 
-/// Words that more examples than this have are not searched for: their lists would make a search in
-/// a large store as long as the store, and they tell the least. Smaller stores have no such words.
+/// Words that more examples than this have, and more than a fiftieth of all, are not searched for: their
+/// lists would make a search in a large store as long as the store, and they tell the least.
 const WORD_EXAMPLES: usize = 20_000;
+const WORD_SHARE: usize = 50;
 
 /// How words become a sparse vector. Kept in the store's manifest.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -38,27 +39,29 @@ impl Default for Bm25Settings {
 impl Bm25Settings {
     /// The settings for these texts: their average length is measured, and which words are frequent.
     pub fn measured<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self> {
-        Self::measured_within(texts, WORD_EXAMPLES)
+        Self::measured_with(texts, |examples| WORD_EXAMPLES.max(examples / WORD_SHARE))
     }
 
-    /// The same; words that more than so many of the texts have are frequent.
-    pub fn measured_within<'a>(texts: impl IntoIterator<Item = &'a str>, examples: usize) -> Result<Self> {
+    /// The same; `limit` tells, of how many examples there are, how many may have a word that is searched for.
+    pub fn measured_with<'a>(texts: impl IntoIterator<Item = &'a str>, limit: impl Fn(usize) -> usize) -> Result<Self> {
         // With b = 0 and no saturation an entry's weight is its count, whatever the length.
         let counter = Bm25::new(&Self { k1: 1e9, b: 0.0, ..Self::default() })?;
-        let (mut tokens, mut count) = (0.0_f64, 0.0_f64);
+        let (mut tokens, mut count) = (0.0_f64, 0_usize);
         let mut having: HashMap<u32, usize> = HashMap::new();
         for text in texts {
             let words = counter.document(text);
             tokens += words.values.iter().map(|&value| f64::from(value)).sum::<f64>();
-            count += 1.0;
+            count += 1;
             for index in words.indices {
                 *having.entry(index).or_default() += 1;
             }
         }
+        let limit = limit(count);
         let mut frequent: Vec<u32> =
-            having.into_iter().filter(|&(_, having)| having > examples).map(|(index, _)| index).collect();
+            having.into_iter().filter(|&(_, having)| having > limit).map(|(index, _)| index).collect();
         frequent.sort_unstable();
-        let average_length = if tokens > 0.0 { tokens / count } else { Self::default().average_length };
+        #[expect(clippy::cast_precision_loss, reason = "there are fewer examples than 2^53")]
+        let average_length = if tokens > 0.0 { tokens / count as f64 } else { Self::default().average_length };
         Ok(Self { average_length, frequent, ..Self::default() })
     }
 }
@@ -87,9 +90,7 @@ impl Bm25 {
         let invalid = |e: String| Error::store(format!("the BM25 settings of the store are not valid: {e}"));
         let config: EdgeBm25Config = serde_json::from_value(config).map_err(|e| invalid(e.to_string()))?;
         let engine = EdgeBm25::new(config).map_err(|e| invalid(e.to_string()))?;
-        let mut frequent = settings.frequent.clone();
-        frequent.sort_unstable();
-        Ok(Self { engine, frequent })
+        Ok(Self { engine, frequent: settings.frequent.clone() })
     }
 
     /// The vector of a text to be found.
@@ -103,9 +104,9 @@ impl Bm25 {
     #[must_use]
     pub fn query(&self, text: &str) -> SparseVector {
         let vector = self.engine.embed_query(text);
-        let is_told = |index: &u32| self.frequent.binary_search(index).is_err();
+        let is_searched = |index: &u32| self.frequent.binary_search(index).is_err();
         let (indices, values) =
-            vector.indices.into_iter().zip(vector.values).filter(|(index, _)| is_told(index)).unzip();
+            vector.indices.into_iter().zip(vector.values).filter(|(index, _)| is_searched(index)).unzip();
         SparseVector { indices, values }
     }
 }
@@ -123,7 +124,7 @@ mod tests {
     #[test]
     fn words_that_too_many_texts_have_are_not_searched_for() {
         let texts = ["my parcel", "my printer", "my my my laptop"];
-        let settings = Bm25Settings::measured_within(texts, 2).unwrap();
+        let settings = Bm25Settings::measured_with(texts, |_| 2).unwrap();
         assert_eq!(settings.frequent.len(), 1, "of the texts, not of its places: {settings:?}");
         let bm25 = Bm25::new(&settings).unwrap();
         assert_eq!(bm25.query("my parcel"), bm25.query("parcel"));

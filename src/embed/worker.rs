@@ -44,6 +44,32 @@ struct Job {
     reply: oneshot::Sender<Vectors>,
 }
 
+/// A job of which some texts are embedded. When it is dropped unanswered, its caller learns that too.
+struct Pending {
+    vectors: Vec<Vec<f32>>,
+    left: usize,
+    reply: Option<oneshot::Sender<Vectors>>,
+}
+
+impl Pending {
+    /// Answers once every text has its vector.
+    fn put(&mut self, place: usize, vector: Vec<f32>) {
+        self.vectors[place] = vector;
+        self.left -= 1;
+        if self.left == 0 {
+            let vectors = std::mem::take(&mut self.vectors);
+            self.answer(Ok(vectors));
+        }
+    }
+
+    fn answer(&mut self, vectors: Vectors) {
+        if let Some(reply) = self.reply.take() {
+            // A caller that has gone away needs no answer.
+            let _ = reply.send(vectors);
+        }
+    }
+}
+
 pub(super) struct Worker {
     jobs: mpsc::Sender<Job>,
 }
@@ -97,67 +123,72 @@ impl Models {
                 gathered += job.texts.len();
                 jobs.push(job);
             }
-            let texts: Vec<&str> = jobs.iter().flat_map(|job| &job.texts).map(String::as_str).collect();
-            match self.run(&texts) {
-                Ok(mut vectors) => {
-                    for job in jobs {
-                        let rest = vectors.split_off(job.texts.len());
-                        // A caller that has gone away needs no answer.
-                        let _ = job.reply.send(Ok(std::mem::replace(&mut vectors, rest)));
-                    }
-                }
-                Err(e) => {
-                    for job in jobs {
-                        let _ = job.reply.send(Err(e.clone()));
-                    }
-                }
-            }
+            self.run(jobs);
         }
     }
 
-    /// Embeds in batches of similar length; the vectors come back in the order of the texts.
-    fn run(&mut self, texts: &[&str]) -> Vectors {
+    /// Embeds in batches of similar length and answers each job as soon as its last text is done, so that its
+    /// caller goes on while others wait.
+    fn run(&mut self, jobs: Vec<Job>) {
+        let (mut all, mut texts, mut places) = (Vec::new(), Vec::new(), Vec::new());
+        for (number, job) in jobs.into_iter().enumerate() {
+            let count = job.texts.len();
+            all.push(Mutex::new(Pending { vectors: vec![Vec::new(); count], left: count, reply: Some(job.reply) }));
+            places.extend((0..count).map(|place| (number, place)));
+            texts.extend(job.texts);
+        }
+        let pending = |position: usize| {
+            let (number, place) = places[position];
+            (all[number].lock().unwrap_or_else(PoisonError::into_inner), place)
+        };
+        let done = |positions: &[usize], vectors: Vectors| match vectors {
+            Ok(vectors) => {
+                for (&position, vector) in positions.iter().zip(vectors) {
+                    let (mut job, place) = pending(position);
+                    job.put(place, vector);
+                }
+            }
+            Err(e) => positions.iter().for_each(|&position| pending(position).0.answer(Err(e.clone()))),
+        };
+        if let Err(e) = self.run_batches(&texts, &done) {
+            (0..texts.len()).for_each(|position| pending(position).0.answer(Err(e.clone())));
+        }
+    }
+
+    /// Tells of every batch the positions of its texts and their vectors, from any lane.
+    fn run_batches(&mut self, texts: &[String], done: &(impl Fn(&[usize], Vectors) + Sync)) -> Result<()> {
         let batch_size = self.batch_size;
         let lengths = self.lengths(texts)?;
         let lanes = self.lanes(texts.len())?;
         let mut order: Vec<usize> = (0..texts.len()).collect();
         order.sort_by_key(|&position| lengths[position]);
-        let batches = order.chunks(batch_size.min(texts.len().div_ceil(lanes.len())));
+        // As many batches for one lane as for another.
+        let batches = texts.len().div_ceil(batch_size).next_multiple_of(lanes.len());
+        let batches = order.chunks(texts.len().div_ceil(batches));
         // The longest first, so that all lanes are done at about the same time.
         let waiting = Mutex::new(batches.rev());
         let next = || waiting.lock().unwrap_or_else(PoisonError::into_inner).next();
         let work = |model: &mut TextEmbedding| {
-            let mut done = Vec::new();
             while let Some(batch) = next() {
-                let batch_texts: Vec<&str> = batch.iter().map(|&position| texts[position]).collect();
-                let vectors = model.embed(batch_texts, None).map_err(|e| failed(&e))?;
-                done.extend(batch.iter().copied().zip(vectors));
+                let batch_texts: Vec<&str> = batch.iter().map(|&position| texts[position].as_str()).collect();
+                done(batch, model.embed(batch_texts, None).map_err(|e| failed(&e)));
             }
-            Ok(done)
         };
         let work = &work;
-        let done = thread::scope(|scope| {
+        thread::scope(|scope| {
             let (first, others) = lanes.split_first_mut().ok_or_else(stopped)?;
             let others: Vec<_> = others.iter_mut().map(|model| scope.spawn(move || work(model))).collect();
-            let mut done = work(first)?;
-            for other in others {
-                done.extend(other.join().map_err(|_| stopped())??);
-            }
-            Ok::<_, Error>(done)
-        })?;
-        let mut vectors = vec![Vec::new(); texts.len()];
-        for (position, vector) in done {
-            vectors[position] = vector;
-        }
-        Ok(vectors)
+            work(first);
+            others.into_iter().try_for_each(|other| other.join().map_err(|_| stopped()))
+        })
     }
 
     /// By tokens: batches of texts that are of similar length in bytes are still a fifth padding.
-    fn lengths(&self, texts: &[&str]) -> Result<Vec<usize>> {
+    fn lengths(&self, texts: &[String]) -> Result<Vec<usize>> {
         if self.batch_size == 1 || texts.len() == 1 {
-            return Ok(texts.iter().map(|text| text.len()).collect());
+            return Ok(texts.iter().map(String::len).collect());
         }
-        let tokens = |text: &&str| self.whole.tokenizer.encode_fast(*text, true).map(|tokens| tokens.len());
+        let tokens = |text: &String| self.whole.tokenizer.encode_fast(text.as_str(), true).map(|tokens| tokens.len());
         texts.iter().map(tokens).collect::<Result<_, _>>().map_err(|e| failed(&e))
     }
 

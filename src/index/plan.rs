@@ -9,7 +9,7 @@ use crate::store::Example;
 
 /// Changes of at most one example in this many are written in place.
 const SMALL_SHARE: usize = 20;
-/// And at most this many, since each change in place leaves a trace in the engine's log.
+/// And at most this many, since what is changed in place lies outside the graph and is looked through whole.
 const SMALL_COUNT: usize = 2_000;
 
 #[derive(Debug, Default)]

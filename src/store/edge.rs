@@ -1,7 +1,7 @@
 //! The embedded store: Qdrant's engine inside the process, in a folder.
 //!
-//! The engine is synchronous, so every call but a quick search runs off the async threads. Reads share a
-//! lock; writes take it alone, because the engine's `flush` must find none of its locks held.
+//! The engine is synchronous, so every call runs off the async threads. Reads share a lock;
+//! writes take it alone, because the engine's `flush` must find none of its locks held.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -135,14 +135,6 @@ impl EdgeStore {
 #[async_trait]
 impl ExampleStore for EdgeStore {
     async fn query(&self, query: Query) -> Result<Hits> {
-        // To hand it to another thread and back would take a fifth of the time of a search in memory. What may
-        // take longer, or would wait for a write, does not hold up the thread of an async program.
-        if !query.exact
-            && let Ok(serving) = self.serving.try_read()
-            && serving.is_in_memory
-        {
-            return here(|| serving.query(&query));
-        }
         self.read(move |serving| serving.query(&query)).await
     }
 
@@ -284,7 +276,7 @@ impl Rebuild for EdgeRebuild {
         off_thread(move || {
             shard::optimize(&next.shard)?;
             next.shard.flush();
-            log::cut(&next.generation.shard_path()?);
+            log::cut(&next.generation.shard_path()?)?;
             next.generation.sync()?;
             next.generation.publish(&root)?;
             let old = {
@@ -300,7 +292,7 @@ impl Rebuild for EdgeRebuild {
 impl Drop for EdgeRebuild {
     fn drop(&mut self) {
         if let Some(next) = self.next.take().filter(|_| !self.stays) {
-            // Best effort: what stays is removed when the store is opened again.
+            // Best effort: what stays is removed by the next rebuild.
             let _ = next.discard();
         }
     }
@@ -317,16 +309,9 @@ fn poisoned() -> Error {
 
 /// Runs blocking work on its own thread; a panic of the engine becomes an error.
 async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
-    tokio::task::spawn_blocking(work).await.map_err(|e| stopped(&e.to_string()))?
-}
-
-/// Runs short work on this thread; a panic of the engine becomes an error.
-fn here<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|_| stopped("it panicked"))?
-}
-
-fn stopped(why: &str) -> Error {
-    Error::store(format!("the embedded engine stopped: {why}; check the free disk space and try again"))
+    tokio::task::spawn_blocking(work).await.map_err(|e| {
+        Error::store(format!("the embedded engine stopped: {e}; check the free disk space and try again"))
+    })?
 }
 
 /// Takes the store's lock, waiting for another process to finish.

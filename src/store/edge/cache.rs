@@ -12,7 +12,7 @@ use super::super::Example;
 pub(super) type Cached = (Arc<Example>, Arc<[f32]>);
 
 /// Some 60 MB of usual tickets with their vectors; beyond that it starts over.
-const CAPACITY: usize = 20_000;
+pub(super) const CAPACITY: usize = 20_000;
 
 #[derive(Default)]
 pub(super) struct Cache(Mutex<HashMap<Uuid, Cached>>);

@@ -3,7 +3,7 @@
 //!
 //! A bulk change fills a new folder and then replaces the pointer by a rename, which the
 //! file system does in one step. Killed at any moment, the pointer names a complete folder;
-//! folders that it does not name are removed at the next opening.
+//! folders that it does not name are removed by the next bulk change.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind as IoErrorKind, Write as _};
@@ -75,6 +75,7 @@ impl Generation {
             fs::rename(entry.path(), segments.join(entry.file_name()))
                 .map_err(|e| failed("move", &entry.path(), &e))?;
         }
+        sync_dir(&segments)?;
         fs::remove_dir_all(&spare).map_err(|e| failed("remove", &spare, &e))
     }
 
@@ -226,7 +227,7 @@ fn write_in_one_step(dir: &Path, name: &str, content: &[u8]) -> Result<()> {
 }
 
 /// A rename is durable once its folder is.
-fn sync_dir(path: &Path) -> Result<()> {
+pub(super) fn sync_dir(path: &Path) -> Result<()> {
     if cfg!(windows) {
         return Ok(());
     }

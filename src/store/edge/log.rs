@@ -5,25 +5,34 @@
 
 use std::path::{Path, PathBuf};
 
+use super::generation::sync_dir;
+use crate::Result;
+
 const FOLDER: &str = "wal";
 /// Before the number of the first operation in a full file of the log.
 const FULL: &str = "closed-";
 
 /// Removes the full files of a shard's log but the last, oldest first, so that what stays is always
-/// without a gap. Best effort: what cannot be removed now is removed at the next opening.
-pub(super) fn cut(shard: &Path) {
-    let Ok(entries) = std::fs::read_dir(shard.join(FOLDER)) else { return };
+/// without a gap. What cannot be removed now is removed at the next opening.
+pub(super) fn cut(shard: &Path) -> Result<()> {
+    let log = shard.join(FOLDER);
+    let Ok(entries) = std::fs::read_dir(&log) else { return Ok(()) };
     let mut full: Vec<(u64, PathBuf)> = entries
         .flatten()
         .filter_map(|entry| Some((entry.file_name().to_str()?.strip_prefix(FULL)?.parse().ok()?, entry.path())))
         .collect();
     full.sort_unstable();
     full.pop();
+    if !full.is_empty() {
+        // The last one must be there under its new name before an older one goes.
+        sync_dir(&log)?;
+    }
     for (_, path) in full {
         if std::fs::remove_file(path).is_err() {
-            return;
+            break;
         }
     }
+    Ok(())
 }
 
 #[cfg(test)]
@@ -39,7 +48,7 @@ mod tests {
         for name in names {
             std::fs::write(log.join(name), "").unwrap();
         }
-        cut(folder.path());
+        cut(folder.path()).unwrap();
         let mut left: Vec<String> =
             std::fs::read_dir(&log).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
         left.sort();

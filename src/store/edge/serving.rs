@@ -17,8 +17,6 @@ pub(super) struct Serving {
     pub(super) generation: Generation,
     pub(super) shard: Shard,
     pub(super) cache: Cache,
-    /// Whether all that a search needs is kept in memory.
-    pub(super) is_in_memory: bool,
     /// Known from the first query on; a few examples more or less do not matter to it.
     beam: OnceLock<usize>,
 }
@@ -29,8 +27,7 @@ pub(super) struct Shard(Option<EdgeShard>);
 
 impl Serving {
     pub(super) fn new(generation: Generation, engine: EdgeShard) -> Self {
-        let is_in_memory = !shard::settings(&engine).vectors_on_disk;
-        Self { generation, shard: Shard(Some(engine)), cache: Cache::default(), is_in_memory, beam: OnceLock::new() }
+        Self { generation, shard: Shard(Some(engine)), cache: Cache::default(), beam: OnceLock::new() }
     }
 
     pub(super) fn load(generation: Generation) -> Result<Self> {
@@ -40,7 +37,7 @@ impl Serving {
 
     /// Both searches side by side: together they are most of the time that a ticket takes.
     pub(super) fn query(&self, query: &Query) -> Result<Hits> {
-        let beam = *self.beam.get_or_init(|| beam(shard::count(&self.shard).unwrap_or_default()));
+        let beam = *self.beam.get_or_init(|| beam(shard::size(&self.shard)));
         let by = |by: By| search(&self.shard, &self.cache, beam, query, by);
         let (dense, sparse) = std::thread::scope(|scope| {
             let words = scope.spawn(|| by(By::Words));

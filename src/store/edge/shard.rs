@@ -11,16 +11,16 @@ use uuid::Uuid;
 
 use super::super::settings::{DENSE, GRAPH, KEYWORD_FIELDS, QUANTILE, SPARSE, TIME_FIELD};
 use super::super::{self as seam, CollectionSettings, Example, Point, Quantization, StoredExample};
-use super::convert;
 use super::generation::Generation;
 use super::log;
+use super::{cache, convert};
 use crate::{Error, Result};
 
 /// How many points are written into one segment before they are joined. The index of words slows with the
 /// square of it: the engine walks through the whole list of a word for every point that has it.
 const SEGMENT_POINTS: usize = 32_768;
 /// Kilobytes of a segment at most: one is wanted, however large it gets.
-const ANY_SIZE: usize = 1 << 40;
+const ANY_SIZE: usize = usize::MAX >> 10;
 
 /// A shard that is about to get so many points.
 pub(super) fn create(
@@ -43,16 +43,18 @@ pub(super) fn create(
             max_segment_size: Some(ANY_SIZE),
             ..EdgeOptimizersConfig::default()
         })
+        // To load the texts into memory takes time when a store is opened, and few are soon in the cache.
+        .on_disk_payload(settings.vectors_on_disk || points <= cache::CAPACITY)
         // The log is scanned at every opening, so it is cut into pieces of a modest size.
-        .on_disk_payload(settings.vectors_on_disk)
         .wal_options(WalOptions { segment_capacity: 4 * 1024 * 1024, ..WalOptions::default() })
         .build();
     let path = generation.shard_path()?;
     let mut shard = EdgeShard::new(&path, config.clone()).map_err(|e| failed(&e))?;
-    let more = points / SEGMENT_POINTS;
-    if more > 0 {
+    // Two are too few: the engine joins two small ones only when each is large enough for a graph.
+    let segments = points / SEGMENT_POINTS;
+    if segments > 2 {
         drop(shard);
-        for _ in 0..more {
+        for _ in 1..segments {
             generation.add_segment(|spare| EdgeShard::new(spare, config.clone()).map(drop).map_err(|e| failed(&e)))?;
         }
         shard = EdgeShard::load(&path, None).map_err(|e| failed(&e))?;
@@ -86,7 +88,7 @@ pub(super) fn settings(shard: &EdgeShard) -> CollectionSettings {
 
 pub(super) fn load(generation: &Generation) -> Result<EdgeShard> {
     let path = generation.shard_path()?;
-    log::cut(&path);
+    log::cut(&path)?;
     EdgeShard::load(&path, None).map_err(|e| failed(&e))
 }
 
@@ -168,6 +170,11 @@ pub(super) fn scroll(
 
 pub(super) fn count(shard: &EdgeShard) -> Result<usize> {
     shard.count(CountRequest { filter: None, exact: true }).map_err(|e| failed(&e))
+}
+
+/// About how many points there are, which the engine knows without counting.
+pub(super) fn size(shard: &EdgeShard) -> usize {
+    shard.count(CountRequest { filter: None, exact: false }).unwrap_or_default()
 }
 
 pub(super) fn intents(shard: &EdgeShard) -> Result<Vec<(String, usize)>> {

@@ -96,7 +96,7 @@ pub async fn a_rebuild_that_is_dropped_leaves_nothing(place: &dyn Place) {
 }
 
 pub async fn a_named_rebuild_goes_on_where_it_was(place: &dyn Place) {
-    let named = |name: &str| RebuildOptions { resume: Some(name.to_owned()), ..options() };
+    let named = |name: &str| RebuildOptions { points: 150_000, resume: Some(name.to_owned()), ..options() };
     let written: Vec<Point> = points(20, "new");
     let store = place.open().await;
     store.upsert(points(10, "old")).await.unwrap();

@@ -2,9 +2,9 @@
 
 use ticket_router::index::{IndexOptions, index};
 use ticket_router::input::{self, InputOptions};
-use ticket_router::store::{Point, Query};
+use ticket_router::store::{Point, Query, RebuildOptions};
 
-use super::data::{all, close, example, full_example, ids, keys, near, point, points};
+use super::data::{DIMENSION, all, close, example, full_example, ids, keys, near, point, points};
 use super::{Place, unknown_key};
 use crate::library::Letters;
 
@@ -194,19 +194,26 @@ pub async fn what_was_acknowledged_is_there_after_reopening(place: &dyn Place) {
 }
 
 pub async fn changes_after_much_was_written_stay(place: &dyn Place) {
-    // Several files of the embedded engine's log, which are removed when the store is opened.
+    // Several files of the embedded engine's log, which are removed when a content is committed and when it is
+    // opened. An engine that then counted its operations from the start would take later ones for old.
     let words = "a long ticket ".repeat(15_000);
-    let much: Vec<Point> = (0..80).map(|n| point(example(&format!("n{n}"), &format!("{n} {words}"), "a"))).collect();
-    for point in &much {
-        place.open().await.upsert(vec![point.clone()]).await.unwrap();
-    }
-    // An engine that counted its operations from the start again would take these for old ones.
+    let much: Vec<Point> = (0..120).map(|n| point(example(&format!("n{n}"), &format!("{n} {words}"), "a"))).collect();
     let store = place.open().await;
-    let mut changed = much[79].example.clone();
-    changed.labelled.intent = "b".into();
-    store.update(vec![changed]).await.unwrap();
-    store.delete(vec![much[78].example.key]).await.unwrap();
+    let mut next = store.rebuild(RebuildOptions { dimension: DIMENSION, ..RebuildOptions::default() }).await.unwrap();
+    for point in &much[..60] {
+        next.upsert(vec![point.clone()]).await.unwrap();
+    }
+    next.commit().await.unwrap();
+    for point in &much[60..] {
+        store.upsert(vec![point.clone()]).await.unwrap();
+    }
     drop(store);
     let store = place.open().await;
-    assert_eq!(store.intents().await.unwrap(), [("a".to_owned(), 78), ("b".to_owned(), 1)]);
+    let mut changed = much[119].example.clone();
+    changed.labelled.intent = "b".into();
+    store.update(vec![changed]).await.unwrap();
+    store.delete(vec![much[0].example.key, much[118].example.key]).await.unwrap();
+    drop(store);
+    let store = place.open().await;
+    assert_eq!(store.intents().await.unwrap(), [("a".to_owned(), 117), ("b".to_owned(), 1)]);
 }
