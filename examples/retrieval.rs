@@ -21,7 +21,7 @@ use ticket_router::prompt::Prompts;
 use ticket_router::rank::{self, Vote};
 use ticket_router::retrieve::{BM25_WEIGHT, CANDIDATES, Candidate, fuse};
 use ticket_router::select::{Selection, is_near_text, select};
-use ticket_router::store::{Filter, MANIFEST_BLOB, Manifest, PROBE_BLOB, Query};
+use ticket_router::store::{MANIFEST_BLOB, Manifest, PROBE_BLOB, Query};
 use ticket_router::{
     AnswerForm, ClaudeLabeler, DEFAULT_MODEL, EdgeStore, Embedder, ExampleStore as _, FastEmbedder, LabelledTicket,
     ModelPaths, Result, Taxonomy,
@@ -232,38 +232,25 @@ impl Filled {
     async fn measure(&self, labelled: &LabelledTicket, gathered: &Gathered, table: &mut Table) -> Result<()> {
         let gold = self.retriever.taxonomy().resolve(&labelled.intent).unwrap_or(&labelled.intent).to_owned();
         let is_best = |votes: &[Vote]| votes.first().is_some_and(|vote| vote.intent == gold);
-        let query = Query {
-            dense: gathered.vector.clone(),
-            sparse: self.bm25.query(&labelled.ticket.text),
-            limit: CANDIDATES,
-            filter: Filter::default(),
-            exclude: Vec::new(),
-            exact: false,
+        let hits = async |bm25: &Bm25| {
+            let (dense, sparse) = (gathered.vector.clone(), bm25.query(&labelled.ticket.text));
+            self.retriever.store().query(Query { dense, sparse, limit: CANDIDATES, ..Query::default() }).await
         };
-        let hits = self.retriever.store().query(query).await?;
-        for weight in BM25_WEIGHTS {
-            let candidates = fuse(hits.clone(), &gathered.vector, weight);
-            table.share(&format!("neighbours, BM25 weighs {weight}"), is_best(&rank::vote(&candidates)));
+        let mut vote = |hits, weight, how: &str| {
+            let candidates = fuse(hits, &gathered.vector, weight);
+            table.share(&format!("neighbours, {how}"), is_best(&rank::vote(&candidates)));
             if let Some(probe) = &self.probe {
                 let votes = rank::combine(&candidates, probe, &gathered.vector);
-                table.share(&format!("neighbours and probe, BM25 weighs {weight}"), is_best(&votes));
+                table.share(&format!("neighbours and probe, {how}"), is_best(&votes));
             }
+        };
+        let found = hits(&self.bm25).await?;
+        for weight in BM25_WEIGHTS {
+            vote(found.clone(), weight, &format!("BM25 weighs {weight}"));
         }
         for (share, bm25) in &self.without_frequent {
-            let query = Query {
-                dense: gathered.vector.clone(),
-                sparse: bm25.query(&labelled.ticket.text),
-                limit: CANDIDATES,
-                ..Query::default()
-            };
-            let hits = self.retriever.store().query(query).await?;
-            let candidates = fuse(hits, &gathered.vector, BM25_WEIGHT);
-            let words = format!("without words of more than {} % of the examples", share * 100.0);
-            table.share(&format!("neighbours, {words}"), is_best(&rank::vote(&candidates)));
-            if let Some(probe) = &self.probe {
-                let votes = rank::combine(&candidates, probe, &gathered.vector);
-                table.share(&format!("neighbours and probe, {words}"), is_best(&votes));
-            }
+            let how = format!("without words of more than {} % of the examples", share * 100.0);
+            vote(hits(bm25).await?, BM25_WEIGHT, &how);
         }
         table.share("as configured", is_best(&gathered.votes));
         let is_other = |candidate: &&Candidate| {

@@ -115,7 +115,7 @@ async fn measure(store: &Path, tickets: &Path, address: &str) -> Outcome<()> {
     println!("wall / ideal                     {:.3}", wall.as_secs_f64() / ideal);
     println!("CPU a ticket, search included    {:.2} ms", with_search * 1e3 / TICKETS as f64);
     println!("CPU a ticket, the client alone   {:.2} ms", own * 1e3 / TICKETS as f64);
-    println!("peak memory                      {:.0} MB", process::peak_memory()?);
+    println!("peak memory                      {:.0} MB", process::memory(process::PEAK)?);
     Ok(())
 }
 

@@ -163,8 +163,7 @@ impl Bench<'_> {
         let store = self.path(DEFAULT_MODEL, size);
         self.report.add("size on disk", "MB", vec![folder_size(&store)? / 1e6]);
 
-        let (mut load, mut open, mut first) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut memory, mut own) = (Vec::new(), Vec::new());
+        let (mut load, mut open, mut memory, mut first) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
         for round in 0..self.extent.rounds {
             let (mut ours, ready) = self.ours(DEFAULT_MODEL, size)?;
             load.push(ready.load_ms);
@@ -172,17 +171,14 @@ impl Bench<'_> {
             if round < self.extent.index_rounds {
                 let tickets = self.data.tickets(0, self.extent.queries);
                 ours.ask::<Vec<Stages>>(&Command::Tickets(tickets))?;
-                let all: Memory = ours.ask(&Command::Memory)?;
-                memory.push(all.peak_mb);
-                own.push(all.own_mb);
+                memory.push(ours.ask(&Command::Memory)?);
             }
             drop(ours);
             first.push(cold(&store, &self.data.tickets[round])?);
         }
         self.report.add("load the model", "ms", load);
         self.report.add("open the store", "ms", open);
-        self.report.add(format!("peak memory after {} queries", self.extent.queries), "MB", memory.clone());
-        self.report.add("memory that is not of mapped files", "MB", own);
+        let memory = self.memory(&memory);
         self.report.add("from command to answer, classify with vote", "s", first.clone());
         if size == self.real_size() {
             self.report.target("from command to answer, s", first, &Aim::AtMost(0.6));
@@ -224,25 +220,31 @@ impl Bench<'_> {
         program.arg(self.path(DEFAULT_MODEL, self.real_size())).arg(size.to_string()).arg("--compact");
         run_fill(program, &store, size)?;
         self.report.add("size on disk", "MB", vec![folder_size(&store)? / 1e6]);
-        let (mut memory, mut own, mut retrieve, mut found) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        let (mut memory, mut retrieve, mut found) = (Vec::new(), Vec::new(), Vec::new());
         for round in 0..self.extent.index_rounds {
             let mut ours = Contestant::start::<Ready>(self.part("ours", &store)?.arg(DEFAULT_MODEL))?.0;
             let tickets = self.data.tickets(0, self.extent.queries);
             let times: Vec<Stages> = ours.ask(&Command::Tickets(tickets))?;
-            let all: Memory = ours.ask(&Command::Memory)?;
-            memory.push(all.peak_mb);
-            own.push(all.own_mb);
+            memory.push(ours.ask(&Command::Memory)?);
             retrieve.push(median(times.iter().map(|stages| stages.retrieve).collect()));
             let recall: Vec<Recall> = ours.ask(&Command::Recall(self.round_of_tickets(round)))?;
             found.push(recall.iter().map(|recall| recall.found).sum::<f64>() / to_f64(recall.len()));
         }
-        self.report.add(format!("peak memory after {} queries", self.extent.queries), "MB", memory.clone());
-        self.report.add("memory that is not of mapped files", "MB", own);
+        let memory = self.memory(&memory);
         self.report.add("retrieve", "ms", retrieve);
         self.report.add("recall@10 of the dense search", "share", found.clone());
         self.report.target(format!("memory at {size}, compact / usual"), ratios(&memory, usual), &Aim::AtMost(0.4));
         self.report.target(format!("recall@10 at {size}, compact"), found, &Aim::AtLeast(0.95));
         Ok(())
+    }
+
+    /// Adds the memory of several rounds and returns the peaks.
+    fn memory(&mut self, rounds: &[Memory]) -> Vec<f64> {
+        let peaks: Vec<f64> = rounds.iter().map(|memory| memory.peak_mb).collect();
+        self.report.add(format!("peak memory after {} queries", self.extent.queries), "MB", peaks.clone());
+        let own = rounds.iter().map(|memory| memory.own_mb).collect();
+        self.report.add("memory that is not of mapped files", "MB", own);
+        peaks
     }
 
     fn round_of_tickets(&self, round: usize) -> Vec<String> {

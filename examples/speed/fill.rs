@@ -47,8 +47,9 @@ pub async fn noisy(folder: &Path, from: &Path, count: usize, compact: bool) -> O
     let blob = async |name| Ok::<_, Error>(real.blob(name).await?.unwrap_or_default());
     let mut manifest = Manifest::from_json(&blob(MANIFEST_BLOB).await?)?;
     manifest.examples = count;
-    let texts: Vec<String> =
-        (0..count).map(|place| text(&originals[place % originals.len()], place / originals.len())).collect();
+    // Of each place its original and the number of the copy.
+    let of = |place: usize| (&originals[place % originals.len()], place / originals.len());
+    let texts: Vec<String> = (0..count).map(of).map(|(original, number)| text(original, number)).collect();
     manifest.bm25 = Bm25Settings::measured(texts.iter().map(String::as_str))?;
     drop(texts);
     let bm25 = Bm25::new(&manifest.bm25)?;
@@ -65,8 +66,8 @@ pub async fn noisy(folder: &Path, from: &Path, count: usize, compact: bool) -> O
     while written < count {
         let places = written..count.min(written + CHUNK);
         written = places.end;
-        let point = |place: usize| copy(&originals[place % originals.len()], place / originals.len(), &mut random);
-        let points = places.map(point).map(|(example, dense)| {
+        let point = |(original, number)| copy(original, number, &mut random);
+        let points = places.map(of).map(point).map(|(example, dense)| {
             let sparse = bm25.document(&example.labelled.ticket.text);
             Point { example, dense, sparse }
         });

@@ -79,7 +79,8 @@ impl Ours {
                 serde_json::to_value(recall::measure(self.store.as_ref(), &vectors).await?)?
             }
             Command::Memory => {
-                serde_json::to_value(Memory { peak_mb: process::peak_memory()?, own_mb: process::own_memory()? })?
+                let (peak_mb, own_mb) = (process::memory(process::PEAK)?, process::memory("RssAnon:")?);
+                serde_json::to_value(Memory { peak_mb, own_mb })?
             }
         })
     }
