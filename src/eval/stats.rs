@@ -1,6 +1,6 @@
 //! The statistics of a comparison. Pure.
 
-use statrs::distribution::{Binomial, DiscreteCDF as _};
+use statrs::distribution::{Binomial, ContinuousCDF as _, DiscreteCDF as _, Normal};
 
 /// The 95 % Wilson score interval of a share (Wilson 1927).
 #[must_use]
@@ -41,19 +41,19 @@ pub fn holm(p_values: &[f64]) -> Vec<f64> {
     corrected
 }
 
-/// How many tickets McNemar's test needs to show a difference at the 5 % level with a power of 80 %,
-/// from the share of tickets that only one of the two gets right and the difference of the
+/// How many tickets McNemar's test needs to show a difference at a two-sided level with a power of
+/// 80 %, from the share of tickets that only one of the two gets right and the difference of the
 /// accuracies (Connor 1987, Biometrics 43, 207 to 211). `None` where there is no difference.
 #[must_use]
-pub fn tickets_needed(discordant: f64, difference: f64) -> Option<usize> {
-    /// Quantiles of the standard normal distribution: two-sided 5 %, and 80 %.
-    const ALPHA: f64 = 1.959_963_984_540_054;
+pub fn tickets_needed(discordant: f64, difference: f64, level: f64) -> Option<usize> {
+    /// The quantile of the standard normal distribution at 80 %.
     const POWER: f64 = 0.841_621_233_572_914;
     if difference == 0.0 {
         return None;
     }
     let square = difference * difference;
-    let root = ALPHA * discordant.sqrt() + POWER * (discordant - square).max(0.0).sqrt();
+    let alpha = Normal::standard().inverse_cdf(1.0 - level / 2.0);
+    let root = alpha * discordant.sqrt() + POWER * (discordant - square).max(0.0).sqrt();
     #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "positive, and counts of tickets")]
     Some((root * root / square).ceil() as usize)
 }
@@ -117,9 +117,11 @@ mod tests {
     /// 1959.9; of 4,000 simulated tests of that size 82 % and 80 % were significant.
     #[test]
     fn the_size_that_tells_two_arms_apart_matches_a_reference() {
-        assert_eq!(tickets_needed(0.2, 0.1), Some(155));
-        assert_eq!(tickets_needed(0.1, -0.02), Some(1960));
-        assert_eq!(tickets_needed(0.1, 0.0), None);
+        assert_eq!(tickets_needed(0.2, 0.1, 0.05), Some(155));
+        assert_eq!(tickets_needed(0.1, -0.02, 0.05), Some(1960));
+        assert_eq!(tickets_needed(0.1, 0.0, 0.05), None);
+        // `norm.ppf(1 - .05 / 6)` in the place of `norm.ppf(.975)`: 206.6.
+        assert_eq!(tickets_needed(0.2, 0.1, 0.05 / 3.0), Some(207));
     }
 
     #[test]

@@ -4,9 +4,6 @@ use super::percent;
 use crate::eval::stats::real;
 use crate::eval::{ArmReport, Comparison, EvalReport, Shows};
 
-/// Below this p-value a difference is not taken for chance.
-const ALPHA: f64 = 0.05;
-
 /// What came out, in one or two sentences: the best arm, how far it is ahead of the next one, and
 /// what it would route.
 #[must_use]
@@ -36,7 +33,7 @@ fn lead(best: &ArmReport, next: &ArmReport, compared: Option<&Comparison>) -> St
         return format!(", and {} as often", next.name);
     }
     let sure = match compared {
-        Some(pair) if pair.p_value < ALPHA => "; the difference is not chance",
+        Some(pair) if pair.is_clear() => "; the difference is not chance",
         Some(_) => "; the difference may be chance",
         None => "",
     };
@@ -69,10 +66,13 @@ pub fn legend(report: &EvalReport) -> String {
 /// Each comparison of two arms in a line.
 #[must_use]
 pub fn comparisons(report: &EvalReport) -> Vec<String> {
+    // One comparison needs no correction, and its two values are the same.
     let several = report.comparisons.len() > 1;
     let line = |pair: &Comparison| {
+        let before =
+            if several { format!(" after Holm's correction, {} before", p_value(pair.p_value)) } else { String::new() };
         format!(
-            "{} over {}: {:+.1} points (only {} right {}, only {} right {}; McNemar p {}{})",
+            "{} over {}: {:+.1} points (only {} right {}, only {} right {}; McNemar p {}{before})",
             pair.b,
             pair.a,
             pair.difference * 100.0,
@@ -80,8 +80,7 @@ pub fn comparisons(report: &EvalReport) -> Vec<String> {
             pair.only_b,
             pair.a,
             pair.only_a,
-            p_value(pair.p_value),
-            if several { format!(", Holm {}", p_value(pair.p_holm)) } else { String::new() }
+            p_value(pair.p_adjusted),
         )
     };
     report.comparisons.iter().map(line).collect()
