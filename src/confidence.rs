@@ -5,9 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::label::Label;
 use crate::rank::Vote;
-
-/// Scores of 0 and 1 have no logit: they are drawn in by so much.
-const MARGIN: f64 = 1e-4;
+use crate::statistics::{logit, sigmoid};
 
 /// What history says for an intent, 0 to 1: the mean of its share of the neighbours' vote and
 /// the probe's probability, or the vote alone where the probe has no opinion. It is fixed and not
@@ -29,13 +27,6 @@ pub fn score(label: &Label, votes: &[Vote], requests: usize) -> f32 {
     let is_shaky = label.doubt.is_some() || label.usage.requests as usize > requests;
     let score = if is_shaky { support / 2.0 } else { support };
     (score * 1e4).round() / 1e4
-}
-
-/// The logarithm of a score's odds.
-#[must_use]
-pub fn logit(score: f32) -> f64 {
-    let score = f64::from(score).clamp(MARGIN, 1.0 - MARGIN);
-    (score / (1.0 - score)).ln()
 }
 
 /// What was learned from labelled tickets about a labeler's scores.
@@ -61,12 +52,6 @@ impl Calibration {
     pub fn probability(&self, score: f32) -> f32 {
         sigmoid(self.slope * logit(score) + self.intercept) as f32
     }
-}
-
-/// The probability of log-odds.
-#[must_use]
-pub fn sigmoid(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
 }
 
 #[cfg(test)]

@@ -10,7 +10,6 @@ use crate::ticket::LabelledTicket;
 
 mod arm;
 mod attributes;
-pub mod bootstrap;
 mod compare;
 pub mod confusion;
 mod curve;
@@ -20,7 +19,6 @@ pub mod record;
 mod run;
 mod score;
 mod split;
-pub mod stats;
 mod stored;
 mod temporary;
 

@@ -4,7 +4,7 @@ use std::time::Instant;
 
 use serde::Serialize;
 
-use crate::classifier::milliseconds;
+use crate::statistics::milliseconds;
 use crate::store::{ExampleStore, MANIFEST_BLOB, Manifest, TAXONOMY_BLOB, taxonomy_of};
 use crate::taxonomy::Taxonomy;
 use crate::{Error, Result};

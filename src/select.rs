@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::embed::cosine;
 use crate::rank::Vote;
 use crate::retrieve::Candidate;
+use crate::text::jaccard;
 
 /// At most so many examples of one requester, so that one customer cannot fill the prompt.
 pub const PER_REQUESTER: usize = 2;
@@ -166,18 +167,6 @@ pub fn is_near_duplicate(a: &Candidate, b: &Candidate) -> bool {
 #[must_use]
 pub fn is_near_text(cosine: f32, a: &str, b: &str) -> bool {
     cosine >= SAME_COSINE || jaccard(a, b) >= SAME_WORDS
-}
-
-/// What two texts have in common of all their words, 0 to 1.
-fn jaccard(a: &str, b: &str) -> f32 {
-    fn words(text: &str) -> HashSet<&str> {
-        text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).collect()
-    }
-    let (a, b) = (a.to_lowercase(), b.to_lowercase());
-    let (a, b) = (words(&a), words(&b));
-    let (common, all) = (a.intersection(&b).count(), a.union(&b).count());
-    #[expect(clippy::cast_precision_loss, reason = "texts have few words")]
-    if all == 0 { 0.0 } else { common as f32 / all as f32 }
 }
 
 #[cfg(test)]

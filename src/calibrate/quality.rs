@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::eval::stats::real;
+use crate::statistics::real;
 
 /// Bins of equal width.
 const BINS: u8 = 10;

@@ -7,12 +7,13 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::judge::{Judge, View};
-use super::{Gathered, Retriever, milliseconds};
+use super::{Gathered, Retriever};
 use crate::Result;
 use crate::decide::{Decided, Decision, decide};
 use crate::label::{Label, Usage};
 use crate::rank::Vote;
 use crate::retrieve::{Candidate, Evidence};
+use crate::statistics::milliseconds;
 use crate::store::Example;
 use crate::taxonomy::Level;
 

@@ -6,7 +6,7 @@ use std::time::Instant;
 use tracing::Instrument as _;
 
 use super::hierarchy::{Descent, Strategy, relabelled};
-use super::{Classification, Considered, Gathered, Latency, Neighbour, Retriever, milliseconds};
+use super::{Classification, Considered, Gathered, Latency, Neighbour, Retriever};
 use crate::Result;
 use crate::calibrate::{Setup, Stored};
 use crate::confidence::{self, Calibration};
@@ -15,6 +15,7 @@ use crate::label::{Label, Labeler};
 use crate::rank::Vote;
 use crate::retrieve::{Candidate, Evidence, rank_fixed};
 use crate::select::{Chosen, Selection, select};
+use crate::statistics::milliseconds;
 use crate::store::Example;
 use crate::taxonomy::{Level, Taxonomy};
 

@@ -8,6 +8,7 @@ use reqwest::{Method, StatusCode, Url};
 use serde::Deserialize;
 
 use super::retry;
+use crate::text::excerpt;
 use crate::{Error, ErrorKind, Result};
 
 const API_VERSION: &str = "2023-06-01";
@@ -185,7 +186,7 @@ impl Http {
         };
         let kind = if retryable { ErrorKind::ApiTransient } else { ErrorKind::ApiPermanent };
         // Whatever the API writes stays one line.
-        let what: String = what.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect();
+        let what = excerpt(&what, 300);
         Error::new(kind, format!("the API answered {} ({what}){remedy}", status.as_u16())).with_status(status.as_u16())
     }
 }

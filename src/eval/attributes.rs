@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use super::metrics::{self, Scored};
-use super::stats::{self, real};
 use crate::Result;
 use crate::classifier::Classification;
+use crate::statistics::{real, wilson};
 use crate::taxonomy::{Attribute, Taxonomy};
 use crate::ticket::LabelledTicket;
 
@@ -41,7 +41,7 @@ pub(super) fn scores(
             name: attribute.name.clone(),
             n,
             accuracy: real(right) / real(n),
-            ci95: stats::wilson(right, n),
+            ci95: wilson(right, n),
             macro_f1: metrics::macro_f1(&metrics::by_intent(&scored)),
         })
     };

@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::score::ArmReport;
-use super::stats::{self, real};
+use crate::statistics::{holm, mcnemar, real, tickets_needed};
 
 /// From this p-value on, corrected for all comparisons, two arms are not told apart.
 const LEVEL: f64 = 0.05;
@@ -59,15 +59,15 @@ pub(super) fn compare(arms: &[ArmReport]) -> Vec<Comparison> {
                 difference: b.accuracy - a.accuracy,
                 only_a,
                 only_b,
-                p_value: stats::mcnemar(only_a, only_b),
+                p_value: mcnemar(only_a, only_b),
                 p_adjusted: 1.0,
                 p_holm: 1.0,
-                tickets_needed: stats::tickets_needed(discordant / n, (real(only_b) - real(only_a)) / n, level),
+                tickets_needed: tickets_needed(discordant / n, (real(only_b) - real(only_a)) / n, level),
             }
         })
         .collect();
     let raw: Vec<f64> = comparisons.iter().map(|pair| pair.p_value).collect();
-    for (pair, adjusted) in comparisons.iter_mut().zip(stats::holm(&raw)) {
+    for (pair, adjusted) in comparisons.iter_mut().zip(holm(&raw)) {
         (pair.p_adjusted, pair.p_holm) = (adjusted, adjusted);
     }
     comparisons

@@ -9,8 +9,8 @@ use rand::seq::SliceRandom as _;
 use serde::Serialize;
 
 use super::run::{Answered, answer};
-use super::stats::{real, wilson};
 use super::{EvalOptions, Progress, TemporaryStores};
+use crate::statistics::{real, wilson};
 use crate::ticket::LabelledTicket;
 use crate::{Error, Result};
 

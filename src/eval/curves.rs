@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::record::Record;
-use super::stats::{self, real};
+use crate::statistics::{real, wilson};
 
 /// Bins of a reliability plot.
 const BINS: usize = 10;
@@ -78,7 +78,7 @@ pub fn reliability(records: &[Record]) -> Option<Reliability> {
         n,
         confidence: sum / real(n),
         accuracy: real(right) / real(n),
-        ci95: stats::wilson(right, n),
+        ci95: wilson(right, n),
     });
     let bins: Vec<Bin> = filled.collect();
     let all: usize = bins.iter().map(|bin| bin.n).sum();
@@ -94,16 +94,6 @@ pub fn histogram(values: &[f64], top: f64) -> Vec<usize> {
         bars[place(*value, top, BARS)] += 1;
     }
     bars
-}
-
-/// The mean of a cost or a time, and its 95 % interval by the normal approximation.
-#[must_use]
-pub fn mean(values: &[f64]) -> (f64, (f64, f64)) {
-    let n = real(values.len().max(1));
-    let mean = values.iter().sum::<f64>() / n;
-    let variance = values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (n - 1.0).max(1.0);
-    let half = 1.96 * (variance / n).sqrt();
-    (mean, ((mean - half).max(0.0), mean + half))
 }
 
 /// The bin of `value` among `bins` of equal width from 0 to `top`.
@@ -145,12 +135,5 @@ mod tests {
         let bars = histogram(&[0.0, 1.0, 5.0, 9.99, 10.0, 400.0], 10.0);
         assert_eq!((bars.iter().sum::<usize>(), bars[0], bars[BARS - 1]), (6, 1, 3));
         assert_eq!(histogram(&[0.0, 0.0], 0.0)[0], 2);
-    }
-
-    /// By hand: mean 2, standard deviation 1, so 1.96 / sqrt(3) to either side.
-    #[test]
-    fn a_mean_has_its_interval() {
-        let (mean, (low, high)) = mean(&[1.0, 2.0, 3.0]);
-        assert!((mean - 2.0).abs() < 1e-9 && (high - 3.1316).abs() < 1e-4 && (low - 0.8684).abs() < 1e-4);
     }
 }

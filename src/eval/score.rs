@@ -5,14 +5,13 @@ use serde::Serialize;
 use super::Usage;
 use super::arm::{Arm, Shows};
 use super::attributes::{self, AttributeScore};
-use super::bootstrap;
 use super::metrics::{self, CaseScore, IntentScore, Scored};
 use super::record::Record;
 use super::run::ArmAnswers;
-use super::stats::{self, real};
 use crate::calibrate::{Bin, expected_calibration_error, reliability};
 use crate::classifier::Classification;
 use crate::decide::Decision;
+use crate::statistics::{bootstrap, percentile, real, wilson};
 use crate::taxonomy::Taxonomy;
 use crate::ticket::LabelledTicket;
 use crate::{Error, ErrorKind, Result};
@@ -178,12 +177,12 @@ pub(super) fn arm(arm: &Arm, tested: Tested<'_>, of_arm: ArmAnswers) -> Result<A
         model,
         n,
         accuracy: real(right) / real(n),
-        ci95: stats::wilson(right, n),
+        ci95: wilson(right, n),
         n_without_duplicates: n_others,
         accuracy_without_duplicates: (n_others > 0)
             .then(|| real(others().filter(|(score, _)| score.correct).count()) / real(n_others)),
         macro_f1: metrics::macro_f1(&intents),
-        macro_f1_ci95: bootstrap::macro_f1(&scored, seed),
+        macro_f1_ci95: metrics::macro_f1_interval(&scored, seed),
         escalated,
         consistency: (!stable.is_empty()).then(|| real(stable.iter().filter(|same| **same).count()) / real(n)),
         reviews,
@@ -197,7 +196,7 @@ pub(super) fn arm(arm: &Arm, tested: Tested<'_>, of_arm: ArmAnswers) -> Result<A
         cost_usd,
         cost_ci95: costs.map(|costs| bootstrap::total(&costs, seed)),
         cost_per_ticket_usd: cost_usd.map(|cost| cost / real(n)),
-        latency_ms: Percentiles { p50: stats::percentile(&latencies, 0.5), p95: stats::percentile(&latencies, 0.95) },
+        latency_ms: Percentiles { p50: percentile(&latencies, 0.5), p95: percentile(&latencies, 0.95) },
         cases: metrics::by_case(&scored),
         attributes,
         intents,

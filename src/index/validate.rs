@@ -62,7 +62,7 @@ fn known_intent(name: &str, taxonomy: Option<&Taxonomy>) -> Result<String, Strin
             None if taxonomy.open => Ok(name.to_owned()),
             None => Err(format!(
                 "the intent {:?} is not in the taxonomy; correct it, or add it there or to the aliases of another",
-                crate::report::excerpt(name, 60)
+                crate::text::excerpt(name, 60)
             )),
         },
     }

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::judge::Judged;
 use super::{Corpus, Kind, SURE, Suggestion};
-use crate::eval::stats::wilson;
 use crate::rank::TEMPERATURE;
+use crate::statistics::wilson;
 
 /// Fewer may be chance.
 const MISLED: usize = 2;

@@ -5,8 +5,8 @@ use std::time::Instant;
 
 use super::{Header, Probe, VERSION, fit};
 use crate::embed::{Embedder, cosine, embed_checked};
-use crate::eval::stats::{percentile, real};
 use crate::rank::{VOTERS, product, shares};
+use crate::statistics::{percentile, real};
 use crate::store::{ExampleStore, PROBE_BLOB, Pages};
 use crate::taxonomy::{Intent, Taxonomy};
 use crate::unknown::familiarity;

@@ -8,9 +8,10 @@ use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, HtmlEscape, Value, context};
 use sha2::{Digest as _, Sha256};
 
-use super::{Run, reading, rows, visible};
+use super::{Run, reading, rows};
 use crate::eval::EvalReport;
 use crate::eval::confusion::{Confusion, confusions};
+use crate::text::visible;
 use crate::{Error, Result};
 
 mod confidence;

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::{Run, clean, excerpt, percent, reading, rows};
+use super::{Run, percent, reading, rows};
 use crate::eval::confusion::confusions;
 use crate::eval::record::Record;
 use crate::eval::{ArmReport, EvalReport};
+use crate::text::{excerpt, one_line};
 
 /// Rows of a list at most.
 const ROWS: usize = 20;
@@ -30,7 +31,7 @@ pub fn markdown(report: &EvalReport, run: &Run) -> String {
         mistakes(&mut out, best);
     }
     out.push_str("\n## To run it again\n\n");
-    let _ = writeln!(out, "    {}\n", clean(&run.command));
+    let _ = writeln!(out, "    {}\n", one_line(&run.command));
     for (name, value) in run.facts() {
         let _ = writeln!(out, "- {name}: {}", escaped(&value));
     }
@@ -102,7 +103,7 @@ fn table(out: &mut String, rows: &[Vec<String>]) {
 /// A text as one line that means nothing to Markdown.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for letter in clean(text).chars() {
+    for letter in one_line(text).chars() {
         match letter {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),

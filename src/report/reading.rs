@@ -1,8 +1,8 @@
 //! An evaluation in plain sentences.
 
 use super::percent;
-use crate::eval::stats::real;
 use crate::eval::{ArmReport, Comparison, EvalReport, Shows};
+use crate::statistics::real;
 
 /// What came out, in one or two sentences: the best arm, how far it is ahead of the next one, and
 /// what it would route.

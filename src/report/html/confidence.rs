@@ -6,8 +6,8 @@ use super::plots::HEIGHT;
 use super::svg::{Axis, Svg, Unit, frame, key, style};
 use crate::eval::ArmReport;
 use crate::eval::curves::{self, Coverage};
-use crate::eval::stats::{percentile, real};
 use crate::report::{dollars, interval, percent};
+use crate::statistics::{percentile, real};
 
 /// Points of a coverage curve at most: more cannot be told apart.
 const POINTS: usize = 240;

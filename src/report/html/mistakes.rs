@@ -6,7 +6,8 @@ use super::svg::key;
 use super::tables::NONE;
 use crate::eval::EvalReport;
 use crate::eval::record::{Record, Shown};
-use crate::report::{excerpt, percent};
+use crate::report::percent;
+use crate::text::excerpt;
 
 /// Tickets that are shown at most.
 const CARDS: usize = 300;

@@ -7,9 +7,9 @@ use minijinja::{Value, context};
 use super::plots::track;
 use super::svg::key;
 use crate::eval::confusion::{Confusion, most_confused};
-use crate::eval::stats::real;
 use crate::eval::{ArmReport, EvalReport};
 use crate::report::{dollars, interval, percent};
+use crate::statistics::real;
 
 /// Intents in a confusion matrix at most.
 const MATRIX: usize = 30;

@@ -1,36 +1,21 @@
-//! The statistics of a comparison. Pure.
+//! Tests of two that answered the same: is one of them better, or was it chance? Pure.
 
-use statrs::distribution::{Binomial, ContinuousCDF as _, DiscreteCDF as _, Normal};
+use statrs::distribution::{ContinuousCDF as _, Normal};
 
-/// The 95 % Wilson score interval of a share (Wilson 1927).
-#[must_use]
-pub fn wilson(successes: usize, n: usize) -> (f64, f64) {
-    const Z: f64 = 1.959_963_984_540_054;
-    if n == 0 {
-        return (0.0, 1.0);
-    }
-    let (n, share) = (real(n), real(successes) / real(n));
-    let (z2, scale) = (Z * Z, 1.0 + Z * Z / n);
-    let middle = (share + z2 / (2.0 * n)) / scale;
-    let half = Z * (share * (1.0 - share) / n + z2 / (4.0 * n * n)).sqrt() / scale;
-    ((middle - half).max(0.0), (middle + half).min(1.0))
-}
+use super::{at_most, real};
 
 /// The exact two-sided p-value of McNemar's test for paired answers (McNemar 1947), from
 /// how many tickets only the one and only the other got right.
-#[must_use]
-pub fn mcnemar(only_a: usize, only_b: usize) -> f64 {
-    let (fewer, all) = (only_a.min(only_b) as u64, (only_a + only_b) as u64);
-    match Binomial::new(0.5, all) {
-        Ok(binomial) if all > 0 => (2.0 * binomial.cdf(fewer)).min(1.0),
-        _ => 1.0,
+pub(crate) fn mcnemar(only_a: usize, only_b: usize) -> f64 {
+    match (only_a.min(only_b), only_a + only_b) {
+        (_, 0) => 1.0,
+        (fewer, all) => at_most(fewer, all, 0.5).map_or(1.0, |tail| (2.0 * tail).min(1.0)),
     }
 }
 
 /// Holm's correction (Holm 1979): the p-values of several tests, each raised so far that the chance
 /// of even one false alarm among them stays below the level asked for. In the order given.
-#[must_use]
-pub fn holm(p_values: &[f64]) -> Vec<f64> {
+pub(crate) fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));
     let (mut corrected, mut highest) = (vec![1.0; p_values.len()], 0.0_f64);
@@ -44,8 +29,7 @@ pub fn holm(p_values: &[f64]) -> Vec<f64> {
 /// How many tickets McNemar's test needs to show a difference at a two-sided level with a power of
 /// 80 %, from the share of tickets that only one of the two gets right and the difference of the
 /// accuracies (Connor 1987, Biometrics 43, 207 to 211). `None` where there is no difference.
-#[must_use]
-pub fn tickets_needed(discordant: f64, difference: f64, level: f64) -> Option<usize> {
+pub(crate) fn tickets_needed(discordant: f64, difference: f64, level: f64) -> Option<usize> {
     /// The quantile of the standard normal distribution at 80 %.
     const POWER: f64 = 0.841_621_233_572_914;
     if difference == 0.0 {
@@ -58,38 +42,12 @@ pub fn tickets_needed(discordant: f64, difference: f64, level: f64) -> Option<us
     Some((root * root / square).ceil() as usize)
 }
 
-/// The value below which a share of the sorted values lies, by the nearest rank.
-#[must_use]
-pub fn percentile(sorted: &[f64], share: f64) -> f64 {
-    let rank = (share * real(sorted.len())).ceil().max(1.0);
-    #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank from 1 to the length")]
-    let position = rank as usize - 1;
-    sorted.get(position).or(sorted.last()).copied().unwrap_or(0.0)
-}
-
-/// A count as a number to reckon with.
-#[must_use]
-#[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
-pub fn real(count: usize) -> f64 {
-    count as f64
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn near(a: f64, b: f64) -> bool {
         (a - b).abs() < 5e-5
-    }
-
-    /// statsmodels 0.14: `proportion_confint(81, 263, method="wilson")` and `(10, 10)`.
-    #[test]
-    fn the_wilson_interval_matches_a_reference() {
-        let (low, high) = wilson(81, 263);
-        assert!(near(low, 0.255_28) && near(high, 0.366_21), "{low} {high}");
-        let (low, high) = wilson(10, 10);
-        assert!(near(low, 0.722_47) && near(high, 1.0), "{low} {high}");
-        assert_eq!(wilson(0, 0), (0.0, 1.0));
     }
 
     /// By hand: 2 * (C(5,0) + C(5,1)) / 2^5 = 12/32, and 2 * C(10,0) / 2^10 = 2/1024.
@@ -122,12 +80,5 @@ mod tests {
         assert_eq!(tickets_needed(0.1, 0.0, 0.05), None);
         // `norm.ppf(1 - .05 / 6)` in the place of `norm.ppf(.975)`: 206.6.
         assert_eq!(tickets_needed(0.2, 0.1, 0.05 / 3.0), Some(207));
-    }
-
-    #[test]
-    fn percentiles_are_values_that_occurred() {
-        let values: Vec<f64> = (1..=20).map(f64::from).collect();
-        assert!(near(percentile(&values, 0.5), 10.0) && near(percentile(&values, 0.95), 19.0));
-        assert!(near(percentile(&[], 0.5), 0.0) && near(percentile(&[7.0], 0.95), 7.0));
     }
 }
