@@ -31,7 +31,7 @@ mod wiring;
 const AFTER_HELP: &str = "\
 Environment: ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, ANTHROPIC_BASE_URL, HTTPS_PROXY; \
 TICKET_ROUTER_STORE, _MODEL_DIR, _EMBEDDER, _LABELER, _MODEL, _MODELS, _PROMPTS, _CA_FILE, _INTENTS, _K, _MIN_CONFIDENCE, _CONCURRENCY, _STORE_TIMEOUT_SECONDS; QDRANT_API_KEY.
-Exit codes: 0 success; 1 a failure, some tickets failed, or a missed --fail-under, errors in a taxonomy; 2 a wrong command line.";
+Exit codes: 0 success; 1 a failure, some tickets failed, a missed --fail-under, an eval that scored fewer than half of its tickets, or errors in a taxonomy; 2 a wrong command line.";
 
 /// Classifies and routes support tickets with Claude and few-shot examples retrieved from
 /// Qdrant.

@@ -73,6 +73,21 @@ pub struct EvalReport {
     pub notes: Vec<String>,
 }
 
+impl EvalReport {
+    /// Tickets that were given, whether they were scored or left out.
+    #[must_use]
+    pub fn given(&self) -> usize {
+        self.tickets + self.dropped
+    }
+
+    /// Whether so many tickets were left out that the figures say little of those that were given:
+    /// fewer than half of them were scored.
+    #[must_use]
+    pub fn is_mostly_left_out(&self) -> bool {
+        2 * self.tickets < self.given()
+    }
+}
+
 /// Told how many of how many answers are in.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Send + Sync);
 

@@ -123,7 +123,8 @@ pub(super) async fn run(args: &EvalArgs, common: &CommonArgs) -> anyhow::Result<
         args.report.iter().try_for_each(|file| file.write(&outcome, &run))?;
     }
     let failed = outcome.arms.iter().any(|arm| arm.errors > 0);
-    Ok(ExitCode::from(u8::from(missed(&args.fail_under, &outcome) || failed)))
+    let few = is_mostly_left_out(&outcome);
+    Ok(ExitCode::from(u8::from(missed(&args.fail_under, &outcome) || failed || few)))
 }
 
 /// What is searched: the store as it is; for --split and --folds temporary ones take its place.
@@ -234,6 +235,21 @@ fn parse_bar(bar: &str) -> Result<Bar, String> {
 fn open_share(text: &str) -> Result<f64, String> {
     let share = text.parse().ok().filter(|share| *share > 0.0 && *share < 1.0);
     share.ok_or_else(|| format!("{text} is not a share between 0 and 1"))
+}
+
+/// Whether too few of the tickets were scored for the figures to be about them; says so on stderr.
+fn is_mostly_left_out(outcome: &EvalReport) -> bool {
+    let few = outcome.is_mostly_left_out();
+    if few {
+        say(&format!(
+            "error: only {} of {} tickets were scored: the other {} are in the store, and the probe has learned from \
+             them; test on tickets that the store does not hold, or leave the probe out with --no-probe",
+            outcome.tickets,
+            outcome.given(),
+            outcome.dropped
+        ));
+    }
+    few
 }
 
 /// Whether an arm is below its bar; says so on stderr.

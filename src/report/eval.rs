@@ -14,7 +14,9 @@ const WEAKEST: usize = 8;
 pub fn eval_table(report: &EvalReport) -> String {
     let mut out = String::new();
     let first = &report.arms[0];
-    let _ = writeln!(out, "{} tickets, labeler {}{}", report.tickets, labelers(&report.arms), split(report.split));
+    let of_all = if report.dropped > 0 { format!(" of {}", report.given()) } else { String::new() };
+    let who = labelers(&report.arms);
+    let _ = writeln!(out, "{}{of_all} tickets, labeler {who}{}", report.tickets, split(report.split));
     for remark in reading::remarks(report) {
         let _ = writeln!(out, "{remark}");
     }

@@ -11,7 +11,7 @@ pub fn sentences(report: &EvalReport) -> Vec<String> {
     let mut ranked: Vec<&ArmReport> = report.arms.iter().collect();
     ranked.sort_by(|a, b| b.accuracy.total_cmp(&a.accuracy));
     let best = ranked[0];
-    let mut first = format!("{} is right on {} of the {} tickets", best.name, percent(best.accuracy), report.tickets);
+    let mut first = format!("{} is right on {} of the {}", best.name, percent(best.accuracy), counted(report));
     if let Some(next) = ranked.get(1) {
         first += &lead(best, next, comparison(report, &best.name, &next.name));
     }
@@ -25,6 +25,16 @@ pub fn sentences(report: &EvalReport) -> Vec<String> {
         ));
     }
     sentences
+}
+
+/// How many tickets were scored, and of how many where some were left out.
+fn counted(report: &EvalReport) -> String {
+    match report.dropped {
+        0 => format!("{} tickets", report.tickets),
+        dropped => {
+            format!("{} tickets that were scored ({dropped} of {} were left out)", report.tickets, report.given())
+        }
+    }
 }
 
 fn lead(best: &ArmReport, next: &ArmReport, compared: Option<&Comparison>) -> String {
