@@ -15,7 +15,7 @@ pub struct Scored {
     pub answer: Option<String>,
     /// Whether it counts as right.
     pub correct: bool,
-    /// The ticket's `case` attribute.
+    /// The ticket's case, where a column of cases was named.
     pub case: Option<String>,
 }
 

@@ -35,9 +35,9 @@ pub fn eval_table(report: &EvalReport) -> String {
         out.push('\n');
         table(&mut out, &curve_rows(&report.curve));
     }
-    if first.cases.len() > 1 {
+    if let (Some(column), true) = (&report.case_column, first.cases.len() > 1) {
         out.push('\n');
-        table(&mut out, &rows::by("case", &report.arms, rows::cases));
+        table(&mut out, &rows::by(column, &report.arms, rows::cases));
     }
     if !first.attributes.is_empty() {
         out.push('\n');

@@ -72,6 +72,7 @@ fn view(report: &EvalReport, run: &Run) -> Value {
             money => confidence::money(arms),
             learning => plots::learning(&report.curve),
         },
+        case_column => report.case_column,
         cases => if arms[0].cases.len() > 1 { tables::by(arms, rows::cases) } else { Vec::new() },
         attributes => tables::by(arms, rows::attributes),
         intents => tables::intents(report, best, &confused[best]),

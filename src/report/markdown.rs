@@ -22,7 +22,9 @@ pub fn markdown(report: &EvalReport, run: &Run) -> String {
     for line in reading::comparisons(report).iter().chain(&reading::remarks(report)) {
         let _ = writeln!(out, "- {}", escaped(line));
     }
-    by(&mut out, "case", &report.arms, rows::cases);
+    if let Some(column) = &report.case_column {
+        by(&mut out, column, &report.arms, rows::cases);
+    }
     by(&mut out, "attribute", &report.arms, rows::attributes);
     let best = report.arms.iter().reduce(|best, arm| if arm.accuracy > best.accuracy { arm } else { best });
     if let Some(best) = best {
@@ -51,7 +53,7 @@ fn by<'a>(
 ) {
     let rows = rows::by(what, arms, list);
     if rows.len() > 2 {
-        let _ = writeln!(out, "\n## Accuracy by {what}\n");
+        let _ = writeln!(out, "\n## Accuracy by {}\n", escaped(what));
         table(out, &rows);
     }
 }

@@ -38,7 +38,7 @@ async fn measured(wrong: &[usize], count: usize) -> EvalReport {
     let retriever = Retriever::open(store(&dir).await, Arc::new(Letters)).await.unwrap();
     let arm = |wrong: &usize| Arm::new(format!("wrong{wrong}"), Shows::Retrieved, Arc::new(WrongAtFirst(*wrong)));
     let arms = wrong.iter().map(arm).collect();
-    let options = EvalOptions { arms, static_examples: None, seed: 7, concurrency: 4 };
+    let options = EvalOptions { arms, static_examples: None, seed: 7, concurrency: 4, case_column: None };
     evaluate(&retriever, tickets(count), &options, &|_, _| {}).await.unwrap()
 }
 

@@ -66,7 +66,7 @@ impl Page {
 fn report_of_vote(bench: &Bench) -> PathBuf {
     let (heldout, fixed) = (examples("heldout.jsonl"), examples("static.jsonl"));
     let args = ["eval", heldout.to_str().unwrap(), "--static", fixed.to_str().unwrap(), "--labeler", "vote"];
-    bench.run(&[&args[..], &["--report", "out.html"]].concat()).ok();
+    bench.run(&[&args[..], &["--case-column", "case", "--report", "out.html"]].concat()).ok();
     bench.dir.path().join("out.html")
 }
 
