@@ -21,6 +21,7 @@ mod evidence;
 mod index;
 mod lint;
 mod output;
+mod panic;
 mod progress;
 mod report_file;
 mod store;
@@ -142,10 +143,7 @@ impl InputArgs {
 pub async fn run() -> ExitCode {
     let cli = Cli::parse();
     // A fault of ours, or of a library: one line, since nobody but us can use a backtrace.
-    std::panic::set_hook(Box::new(|info| {
-        let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
-        say(&format!("internal error{place}; please report it"));
-    }));
+    std::panic::set_hook(Box::new(|info| say(&panic::line(info))));
     init_logging(cli.common.log);
     let outcome = match &cli.command {
         Command::Index(args) => index::run(args, &cli.common).await,
