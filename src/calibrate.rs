@@ -13,6 +13,7 @@ use crate::eval::Progress;
 use crate::label::{Label, Labeler};
 use crate::rank::Vote;
 use crate::select::Selection;
+use crate::statistics::reliability::{expected_calibration_error, reliability};
 use crate::statistics::{real, wilson};
 use crate::store::{MANIFEST_BLOB, Manifest};
 use crate::taxonomy::Taxonomy;
@@ -22,12 +23,11 @@ use crate::{Error, Result};
 mod answers;
 mod dial;
 mod platt;
-mod quality;
 mod stored;
 
+pub use crate::statistics::reliability::Bin;
 pub use dial::{Dial, set};
 pub use platt::fit;
-pub use quality::{Bin, expected_calibration_error, reliability};
 pub use stored::{CascadeEntry, Entry, Setup, Stored, cascade_threshold};
 
 /// An answer whose right intent is known.

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 pub(crate) mod bootstrap;
 mod paired;
+pub(crate) mod reliability;
 mod share;
 
 pub(crate) use paired::{holm, mcnemar, tickets_needed};

@@ -1,12 +1,10 @@
-//! What a report draws: coverage against precision, reliability, learning, spread. Pure.
+//! What a report draws from single answers: coverage against precision, and how values spread. Pure.
 
 use serde::Serialize;
 
 use super::record::Record;
-use crate::statistics::{real, wilson};
+use crate::statistics::real;
 
-/// Bins of a reliability plot.
-const BINS: usize = 10;
 /// Bars of a histogram.
 const BARS: usize = 24;
 
@@ -40,66 +38,20 @@ pub fn coverage(records: &[Record]) -> Vec<Coverage> {
     points
 }
 
-/// How well confidence tells how often an arm is right.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Reliability {
-    /// The bins that hold answers, lowest first.
-    pub bins: Vec<Bin>,
-    /// Expected calibration error: the mean distance between confidence and accuracy, weighed
-    /// by answers (Naeini et al. 2015; ten bins of equal width).
-    pub error: f64,
-}
-
-/// The answers with a confidence in one tenth of the scale.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct Bin {
-    /// How many.
-    pub n: usize,
-    /// Their mean confidence.
-    pub confidence: f64,
-    /// Share of them that is right.
-    pub accuracy: f64,
-    /// Its 95 % Wilson interval.
-    pub ci95: (f64, f64),
-}
-
-/// The reliability of all answers with an intent; `None` when there are none.
-#[must_use]
-pub fn reliability(records: &[Record]) -> Option<Reliability> {
-    let mut bins = [(0, 0, 0.0); BINS];
-    for record in records.iter().filter(|record| record.intent.is_some()) {
-        let confidence = f64::from(record.confidence.clamp(0.0, 1.0));
-        let (n, right, sum) = &mut bins[place(confidence, 1.0, BINS)];
-        *n += 1;
-        *right += usize::from(record.correct);
-        *sum += confidence;
-    }
-    let filled = bins.into_iter().filter(|(n, _, _)| *n > 0).map(|(n, right, sum)| Bin {
-        n,
-        confidence: sum / real(n),
-        accuracy: real(right) / real(n),
-        ci95: wilson(right, n),
-    });
-    let bins: Vec<Bin> = filled.collect();
-    let all: usize = bins.iter().map(|bin| bin.n).sum();
-    let error = bins.iter().map(|bin| real(bin.n) / real(all) * (bin.accuracy - bin.confidence).abs()).sum();
-    (all > 0).then_some(Reliability { bins, error })
-}
-
 /// Counts of values from 0 to `top` in bars of equal width; what lies beyond is in the last.
 #[must_use]
 pub fn histogram(values: &[f64], top: f64) -> Vec<usize> {
     let mut bars = vec![0; BARS];
     for value in values {
-        bars[place(*value, top, BARS)] += 1;
+        bars[place(*value, top)] += 1;
     }
     bars
 }
 
-/// The bin of `value` among `bins` of equal width from 0 to `top`.
-#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the bins")]
-fn place(value: f64, top: f64, bins: usize) -> usize {
-    if top <= 0.0 { 0 } else { (value / top * real(bins)).clamp(0.0, real(bins) - 1.0) as usize }
+/// The bar that `value` belongs to.
+#[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "clamped to the bars")]
+fn place(value: f64, top: f64) -> usize {
+    if top <= 0.0 { 0 } else { (value / top * real(BARS)).clamp(0.0, real(BARS) - 1.0) as usize }
 }
 
 #[cfg(test)]
@@ -119,15 +71,6 @@ mod tests {
         records.push(record("a", None, 0.0));
         let points: Vec<(f64, f64)> = coverage(&records).iter().map(|it| (it.coverage, it.precision)).collect();
         assert_eq!(points, [(0.4, 0.5), (0.6, 2.0 / 3.0), (0.8, 0.5)]);
-    }
-
-    /// By hand: 2/4 x |0.5 - 0.95| + 1/4 x |1 - 0.55| + 1/4 x |0 - 0.05| = 0.35.
-    #[test]
-    fn the_expected_calibration_error_matches_a_hand_worked_value() {
-        let reliability = reliability(&records()).unwrap();
-        assert!((reliability.error - 0.35).abs() < 1e-6, "{}", reliability.error);
-        assert_eq!(reliability.bins.iter().map(|bin| bin.n).collect::<Vec<_>>(), [1, 1, 2]);
-        assert!(super::reliability(&[]).is_none());
     }
 
     #[test]
