@@ -35,7 +35,7 @@ fn without_texts(message: &str) -> String {
         let is_code = |inside: &str| CODE.contains(&inside) || is_path(inside);
         match end {
             Some(end) if quote == "`" && is_code(&inside[..end]) => kept.push_str(&quoted[..end + 2]),
-            Some(end) if quote == "\"" => kept.push_str("\"…\""),
+            Some(_) if quote == "\"" => kept.push_str("\"…\""),
             // Backquotes are not escaped in what they hold: nothing says where it ends.
             _ => return kept + "…",
         }

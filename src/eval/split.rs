@@ -8,7 +8,7 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use serde::Serialize;
 
-use super::stats::real;
+use crate::statistics::real;
 use crate::ticket::{LabelledTicket, text_hash};
 use crate::{Error, Result};
 
