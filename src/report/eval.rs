@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{dollars, interval, percent, reading, rows};
-use crate::eval::{ArmReport, CurvePoint, EvalReport, Split};
+use crate::measure::eval::{ArmReport, CurvePoint, EvalReport, Split};
 use crate::statistics::real;
 
 /// How many of the weakest intents are listed.

@@ -9,8 +9,8 @@ use minijinja::{AutoEscape, Environment, HtmlEscape, Value, context};
 use sha2::{Digest as _, Sha256};
 
 use super::{Run, reading, rows};
-use crate::eval::EvalReport;
-use crate::eval::confusion::{Confusion, confusions};
+use crate::measure::eval::EvalReport;
+use crate::measure::eval::confusion::{Confusion, confusions};
 use crate::text::visible;
 use crate::{Error, Result};
 

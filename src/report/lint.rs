@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::lint::{Kind, LintReport, Suggestion};
+use crate::measure::lint::{Kind, LintReport, Suggestion};
 use crate::text::{excerpt, one_line};
 
 /// Characters of a ticket that are shown.

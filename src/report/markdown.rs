@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{Run, percent, reading, rows};
-use crate::eval::confusion::confusions;
-use crate::eval::record::Record;
-use crate::eval::{ArmReport, EvalReport};
+use crate::measure::eval::confusion::confusions;
+use crate::measure::eval::record::Record;
+use crate::measure::eval::{ArmReport, EvalReport};
 use crate::text::{excerpt, one_line};
 
 /// Rows of a list at most.

@@ -1,7 +1,7 @@
 //! An evaluation in plain sentences.
 
 use super::percent;
-use crate::eval::{ArmReport, Comparison, EvalReport, Shows};
+use crate::measure::eval::{ArmReport, Comparison, EvalReport, Shows};
 use crate::statistics::real;
 
 /// What came out, in one or two sentences: the best arm, how far it is ahead of the next one, and

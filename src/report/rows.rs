@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use super::{dollars, interval, percent};
-use crate::eval::ArmReport;
+use crate::measure::eval::ArmReport;
 use crate::statistics::real;
 
 const ARMS: [&str; 12] = [

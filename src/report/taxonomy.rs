@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use crate::relabel::RelabelReport;
-use crate::taxonomy::{Finding, Severity};
+use crate::data::taxonomy::{Finding, Severity};
+use crate::learn::relabel::RelabelReport;
 use crate::text::one_line;
 
 /// One line for each finding and one that counts them. `examples` is how many examples the

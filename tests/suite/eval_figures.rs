@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use tempfile::TempDir;
-use ticket_router::classifier::Retriever;
-use ticket_router::eval::{Arm, EvalOptions, EvalReport, Shows, evaluate};
+use ticket_router::measure::eval::{Arm, EvalOptions, EvalReport, Shows, evaluate};
+use ticket_router::pipeline::Retriever;
 use ticket_router::report::{self, Run};
 use ticket_router::{Evidence, Label, Labeler, LabelledTicket, Result, Ticket};
 

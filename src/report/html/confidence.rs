@@ -4,8 +4,8 @@ use minijinja::{Value, context};
 
 use super::plots::HEIGHT;
 use super::svg::{Axis, Svg, Unit, frame, key, style};
-use crate::eval::ArmReport;
-use crate::eval::curves::{self, Coverage};
+use crate::measure::eval::ArmReport;
+use crate::measure::eval::curves::{self, Coverage};
 use crate::report::{dollars, interval, percent};
 use crate::statistics::{percentile, real};
 

@@ -3,7 +3,7 @@
 use minijinja::Value;
 
 use super::svg::{Axis, Svg, Unit, frame, style};
-use crate::eval::{ArmReport, CurvePoint};
+use crate::measure::eval::{ArmReport, CurvePoint};
 use crate::report::{dollars, interval, percent};
 use crate::statistics::{mean, real};
 

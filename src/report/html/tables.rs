@@ -6,8 +6,8 @@ use minijinja::{Value, context};
 
 use super::plots::track;
 use super::svg::key;
-use crate::eval::confusion::{Confusion, most_confused};
-use crate::eval::{ArmReport, EvalReport};
+use crate::measure::eval::confusion::{Confusion, most_confused};
+use crate::measure::eval::{ArmReport, EvalReport};
 use crate::report::{dollars, interval, percent};
 use crate::statistics::real;
 
