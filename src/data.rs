@@ -7,6 +7,7 @@ mod error;
 pub mod evidence;
 pub mod example;
 pub mod label;
+pub mod probe;
 pub mod taxonomy;
 pub mod ticket;
 

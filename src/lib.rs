@@ -26,9 +26,9 @@
 //! store       the seam `ExampleStore`: a folder, a Qdrant server
 //! embed       the seam `Embedder`: fastembed, words
 //! input       files to rows
-//! statistics  shares and their intervals, paired tests, log-odds
-//! text        one line, excerpts
 //! data        tickets, examples, evidence, labels, decisions, errors
+//! statistics  shares and their intervals, paired tests, log-odds, vectors
+//! text        one line, excerpts
 //! ```
 //!
 //! To bring your own store, embedder or labeler, implement [`ExampleStore`], [`Embedder`] or [`Labeler`].

@@ -1,4 +1,4 @@
-//! Statistics that know nothing of tickets: shares and their intervals, paired tests, log-odds. Pure.
+//! Statistics that know nothing of tickets: shares and their intervals, paired tests, log-odds, vectors. Pure.
 
 use std::time::Duration;
 
@@ -6,9 +6,12 @@ pub(crate) mod bootstrap;
 mod paired;
 pub(crate) mod reliability;
 mod share;
+mod vector;
 
 pub(crate) use paired::{holm, mcnemar, tickets_needed};
 pub(crate) use share::{at_most, clopper_pearson_low, wilson};
+pub use vector::cosine;
+pub(crate) use vector::softmax;
 
 /// The quantile of the standard normal distribution at 97.5 %: of two-sided intervals of 95 %.
 const Z95: f64 = 1.959_963_984_540_054;

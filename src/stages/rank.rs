@@ -4,8 +4,8 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::data::evidence::{Candidate, Vote};
+use crate::data::probe::Probe;
 use crate::data::taxonomy::Taxonomy;
-use crate::learn::probe::Probe;
 
 /// How many of the candidates vote.
 pub const VOTERS: usize = 20;

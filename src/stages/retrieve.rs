@@ -35,7 +35,7 @@ pub fn fuse(hits: Hits, query: &[f32], bm25_weight: f32) -> Vec<Candidate> {
     for hit in hits.sparse {
         let bm25 = hit.score / best_bm25;
         by_key.entry(hit.example.key).and_modify(|candidate| candidate.bm25 = bm25).or_insert_with(|| {
-            let cosine = crate::embed::cosine(&hit.vector, query);
+            let cosine = crate::statistics::cosine(&hit.vector, query);
             Candidate { example: hit.example, score: 0.0, cosine, bm25, vector: hit.vector }
         });
     }
@@ -54,7 +54,7 @@ pub fn rank_fixed(examples: &[(Arc<Example>, Arc<[f32]>)], query: &[f32]) -> Vec
     let mut candidates: Vec<Candidate> = examples
         .iter()
         .map(|(example, vector)| {
-            let cosine = rounded(crate::embed::cosine(vector, query));
+            let cosine = rounded(crate::statistics::cosine(vector, query));
             Candidate { example: Arc::clone(example), score: cosine, cosine, bm25: 0.0, vector: Arc::clone(vector) }
         })
         .collect();

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use crate::data::evidence::{Candidate, Chosen, Vote};
-use crate::embed::cosine;
+use crate::statistics::cosine;
 use crate::text::jaccard;
 
 /// At most so many examples of one requester, so that one customer cannot fill the prompt.

@@ -3,7 +3,7 @@
 use linfa::Dataset;
 use linfa::traits::Fit as _;
 use linfa_logistic::MultiLogisticRegression;
-use ndarray::{Array1, Array2, ArrayViewMut1};
+use ndarray::{Array1, Array2};
 
 use crate::{Error, Result};
 
@@ -27,14 +27,6 @@ pub(super) fn affordable_rows(dimension: usize, classes: usize) -> usize {
 pub(super) fn spread(ordered: &[usize], wanted: usize) -> Vec<usize> {
     let wanted = wanted.min(ordered.len());
     (0..wanted).map(|place| ordered[place * ordered.len() / wanted]).collect()
-}
-
-/// Logits into probabilities.
-pub(super) fn softmax(mut logits: ArrayViewMut1<f32>) {
-    let highest = logits.fold(f32::NEG_INFINITY, |highest, &logit| highest.max(logit));
-    logits.mapv_inplace(|logit| (logit - highest).exp());
-    let total = logits.sum();
-    logits /= total;
 }
 
 /// Weights (a row of `dimension` for each class) and, after them, biases. Classes without a row

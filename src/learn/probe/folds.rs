@@ -6,6 +6,7 @@ use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 
 use super::fit;
 use super::train::{MIN_EXAMPLES, is_enough};
+use crate::statistics::softmax;
 use crate::{Error, Result};
 
 /// Every example is judged by a regression on the other four fifths.
@@ -74,7 +75,8 @@ fn opinions(vectors: &Array2<f32>, weights: &[f32], classes: usize) -> Result<Ar
     let rows = ArrayView2::from_shape((classes, vectors.ncols()), rows)
         .map_err(|e| Error::internal(format!("the probe's weights have the wrong shape: {e}")))?;
     let mut opinions = vectors.dot(&rows.t()) + ArrayView1::from(biases);
-    opinions.outer_iter_mut().for_each(fit::softmax);
+    // The rows of a matrix in standard order are slices.
+    opinions.outer_iter_mut().filter_map(ndarray::ArrayViewMut1::into_slice).for_each(softmax);
     Ok(opinions)
 }
 

@@ -3,11 +3,13 @@
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
-use super::{Header, Probe, VERSION, fit};
+use super::fit;
+use crate::data::probe::{Header, Probe, VERSION};
 use crate::data::taxonomy::{Intent, Taxonomy};
-use crate::embed::{Embedder, cosine, embed_checked};
+use crate::embed::{Embedder, embed_checked};
 use crate::stages::rank::{VOTERS, product, shares};
 use crate::stages::unknown::familiarity;
+use crate::statistics::cosine;
 use crate::statistics::{percentile, real};
 use crate::store::{ExampleStore, PROBE_BLOB, Pages};
 use crate::{Error, Result};
