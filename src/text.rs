@@ -18,7 +18,7 @@ pub(crate) fn excerpt(text: &str, width: usize) -> String {
     cut
 }
 
-/// A stranger's text whose control characters can be seen; line breaks and tabs stay.
+/// A stranger's text with its control characters made visible; line breaks and tabs stay.
 pub(crate) fn visible(text: &str) -> String {
     let seen = |letter: char| match letter {
         '\n' | '\t' => letter,
