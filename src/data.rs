@@ -10,4 +10,4 @@ pub mod label;
 pub mod taxonomy;
 pub mod ticket;
 
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Remedy, Result};
