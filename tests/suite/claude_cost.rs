@@ -101,6 +101,18 @@ async fn an_estimate_sends_no_ticket_and_counts_tokens_where_it_can() {
     assert_eq!(vote.code, 1);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn an_estimate_counts_with_the_flags_of_the_run() {
+    let bench = Bench::with_small_store();
+    let failing = RawDouble::start(|_, _| Reply::error(500, "api_error")).await;
+    let estimate = ["classify", "ticket no 1 x", "--estimate", "--retries", "0"];
+    failing.run(&bench, &estimate).fails_with(&["answered 500"]);
+    assert_eq!(failing.log().len(), 1, "--retries");
+    failing.run(&bench, &[&estimate[..], &["--ca-file", "no.pem"]].concat()).fails_with(&["no.pem"]);
+    let slow = RawDouble::start(|_, _| Reply::error(500, "api_error").after(std::time::Duration::from_hours(1))).await;
+    slow.run(&bench, &[&estimate[..], &["--timeout", "1"]].concat()).fails_with(&["did not answer in time"]);
+}
+
 /// An answer that was cut off is asked for once more with more room; both are paid for.
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cut_off_answer_gets_more_room_once() {
