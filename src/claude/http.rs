@@ -40,7 +40,7 @@ pub(super) struct HttpSettings {
 
 /// A pool of connections to one base URL.
 pub(super) struct Http {
-    http: reqwest::Client,
+    client: reqwest::Client,
     base: Url,
     timeout: Duration,
 }
@@ -98,10 +98,10 @@ impl Http {
             }
             builder = certificates.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate);
         }
-        let http = builder
+        let client = builder
             .build()
             .map_err(|e| Error::configuration(format!("the HTTP client cannot be set up: {e}")).with_source(e))?;
-        Ok(Self { http, base, timeout: settings.timeout })
+        Ok(Self { client, base, timeout: settings.timeout })
     }
 
     /// The URL of a path below the base.
@@ -124,7 +124,7 @@ impl Http {
         body: Option<Bytes>,
         begun: impl FnOnce(&HeaderMap),
     ) -> Result<(Vec<u8>, Option<String>), Failure> {
-        let mut request = self.http.request(method, url).timeout(self.time_for(body.as_ref().map_or(0, Bytes::len)));
+        let mut request = self.client.request(method, url).timeout(self.time_for(body.as_ref().map_or(0, Bytes::len)));
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body);
         }
@@ -140,7 +140,7 @@ impl Http {
     /// Reads the body of a success line by line, however long it is. The time-out is for the wait
     /// for its next piece.
     pub(super) async fn lines(&self, url: Url, line: &mut LineReader<'_>) -> Result<(), Failure> {
-        let mut response = self.in_time(self.http.get(url).send()).await?;
+        let mut response = self.in_time(self.client.get(url).send()).await?;
         if !response.status().is_success() {
             return Err(self.in_time(async { Ok(self.failed(response).await) }).await?);
         }

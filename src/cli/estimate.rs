@@ -12,12 +12,12 @@ use crate::pipeline::Classifier;
 /// Requests whose tokens are counted by the API; the others follow by their bytes.
 const SAMPLE: usize = 20;
 
-/// Prints the estimate; without a `counter` of tokens they are approximated.
+/// Prints the estimate; without a client the tokens are approximated.
 pub(super) async fn run(
     classifier: &Classifier,
     tickets: &[Ticket],
     labelling: &Labelling,
-    counter: Option<&Client>,
+    client: Option<&Client>,
     json: bool,
 ) -> anyhow::Result<()> {
     let run = labelling.claude().context("--estimate is for --labeler claude; vote costs nothing")?;
@@ -29,8 +29,8 @@ pub(super) async fn run(
         let Some(body) = classifier.preview(ticket).await? else { continue };
         let prefix = body["system"].to_string().len() + body["output_config"].to_string().len();
         let size = RequestSize { prefix, rest: body["messages"].to_string().len() };
-        if let (Some(counter), 0) = (counter, position % step) {
-            counted += counter.count_tokens(&body).await?;
+        if let (Some(client), 0) = (client, position % step) {
+            counted += client.count_tokens(&body).await?;
             counted_bytes += size.prefix + size.rest;
         }
         sizes.push(size);
