@@ -19,6 +19,7 @@ pub mod config;
 mod estimate;
 mod eval;
 mod evidence;
+mod hint;
 mod index;
 mod lint;
 mod output;
@@ -159,7 +160,7 @@ pub async fn run() -> ExitCode {
         Ok(code) => code,
         Err(e) if is_closed_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            say(&format!("error: {e:#}"));
+            say(&format!("error: {}", hint::line(&e)));
             ExitCode::from(1)
         }
     }

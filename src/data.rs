@@ -11,4 +11,4 @@ pub mod probe;
 pub mod taxonomy;
 pub mod ticket;
 
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Remedy, Result};

@@ -56,7 +56,7 @@ pub use data::example::Example;
 pub use data::label::Label;
 pub use data::taxonomy::Taxonomy;
 pub use data::ticket::{LabelledTicket, Ticket};
-pub use data::{Error, ErrorKind, Result};
+pub use data::{Error, ErrorKind, Remedy, Result};
 pub use embed::Embedder;
 #[cfg(feature = "fastembed")]
 pub use embed::{DEFAULT_MODEL, FastEmbedder, INT8_MODEL, ModelPaths};

@@ -35,6 +35,8 @@ mod claude_cost;
 mod claude_faults;
 #[path = "suite/claude_journal.rs"]
 mod claude_journal;
+#[path = "suite/claude_library.rs"]
+mod claude_library;
 #[path = "suite/contract.rs"]
 mod contract;
 #[path = "suite/data.rs"]

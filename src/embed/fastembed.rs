@@ -11,7 +11,7 @@ use fastembed::{
 
 use ort::environment::{Environment, EnvironmentBuilder};
 
-use super::worker::{BATCH_SIZE, Load, Worker};
+use super::worker::{BATCH_SIZE, Load, Model, Vectors, Worker};
 use super::{Embedder, ModelPaths};
 use crate::{Error, Result};
 
@@ -39,23 +39,41 @@ impl FastEmbedder {
         let runtime = runtime(paths)?;
         let (load, is_dynamic): (Load, bool) = if PROVIDED.contains(&name) {
             let folder = paths.model(name)?;
-            (Box::new(move |threads| load_folder(&folder, runtime.clone(), threads)), name == INT8_MODEL)
+            (Box::new(move |threads| boxed(load_folder(&folder, runtime.clone(), threads))), name == INT8_MODEL)
         } else {
             let listed = find_listed(name)?;
             let is_dynamic = TextEmbedding::get_quantization_mode(&listed) == QuantizationMode::Dynamic;
             let name = name.to_owned();
-            (Box::new(move |threads| load_listed(&name, &listed, runtime.clone(), threads)), is_dynamic)
+            (Box::new(move |threads| boxed(load_listed(&name, &listed, runtime.clone(), threads))), is_dynamic)
         };
         let mut model = load(None)?;
         // The first pass warms the model up and tells the length of its vectors.
         let first = model
-            .embed(["dimension"], None)
+            .embed(&["dimension"])
             .map_err(|e| Error::embedder(format!("the embedder {name} does not work: {e}; run scripts/setup again")))?;
         let dimension = first[0].len();
         // Dynamic quantization makes a vector depend on the texts beside it, so there are none.
         let worker = Worker::start(model, load, if is_dynamic { 1 } else { BATCH_SIZE })?;
         Ok(Self { name: name.to_owned(), dimension, worker })
     }
+}
+
+impl Model for TextEmbedding {
+    fn embed(&mut self, texts: &[&str]) -> Vectors {
+        self.embed(texts, None).map_err(failed)
+    }
+
+    fn tokens(&self, text: &str) -> Result<usize> {
+        self.tokenizer.encode_fast(text, true).map(|tokens| tokens.len()).map_err(failed)
+    }
+}
+
+fn boxed(model: Result<TextEmbedding>) -> Result<Box<dyn Model>> {
+    Ok(Box::new(model?))
+}
+
+fn failed(e: impl std::fmt::Display) -> Error {
+    Error::embedder(format!("the embedding model failed: {e}"))
 }
 
 #[async_trait]
