@@ -37,7 +37,7 @@ pub trait Embedder: Send + Sync {
     async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>>;
 }
 
-/// Embeds, and makes sure that every text got its vector.
+/// Embeds texts, and fails unless every text got a vector of the right length.
 pub(crate) async fn embed_checked(embedder: &dyn Embedder, texts: Vec<String>) -> Result<Vec<Vec<f32>>> {
     let wanted = texts.len();
     let vectors = embedder.embed(texts).await?;
@@ -55,7 +55,7 @@ pub(crate) async fn embed_checked(embedder: &dyn Embedder, texts: Vec<String>) -
 /// Cosine similarity of two vectors of unit length.
 #[must_use]
 pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
-    // Several sums at once, which the processor can run side by side.
+    // Several sums at once: the processor runs them side by side.
     let mut sums = [0.0_f32; 16];
     let (a, rest_of_a) = a.as_chunks::<16>();
     let (b, rest_of_b) = b.as_chunks::<16>();

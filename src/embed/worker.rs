@@ -1,13 +1,12 @@
 //! The thread that owns the model.
 //!
-//! The model is blocking and wants `&mut`, so one thread has it. It takes all jobs that are
-//! waiting together, sorts their texts by length and runs them in batches: padding is waste,
-//! and texts of similar length need little.
+//! The model is blocking and wants `&mut`, so one thread owns it. The thread takes all waiting jobs
+//! together, sorts their texts by length and runs them in batches. Texts of similar length need
+//! little padding, and padding is waste.
 //!
-//! A few texts run on all processors together, which is the quickest for one. Many run in
-//! lanes, each a copy of the model on its share of the processors: side by side they embed
-//! 1.2 times as many texts in a second, with 8-bit weights 1.4 times, as nobody waits for
-//! another within a pass.
+//! A few texts run on all processors together, which is the quickest for a single text. Many texts run in
+//! lanes. A lane is a copy of the model on its share of the processors. Lanes embed 1.2 times as many
+//! texts in a second, and 1.4 times with 8-bit weights, because no thread waits for another within a pass.
 
 use std::num::NonZero;
 use std::slice;
@@ -19,22 +18,22 @@ use tokio::sync::oneshot;
 
 use crate::{Error, Result};
 
-/// Texts per forward pass; measured best on two cores among 8, 16, 32 and 64.
+/// Texts in a forward pass: the best of 8, 16, 32 and 64 on two cores.
 pub(super) const BATCH_SIZE: usize = 16;
 
 /// How many texts of waiting jobs are gathered at most.
 const GATHERED_TEXTS: usize = 256;
 
-/// At most so many lanes, since each has the model in memory once more.
+/// The most lanes: each has the model in memory once more.
 const MAX_LANES: usize = 4;
 
-/// Groups of fewer texts for each lane are no reason to load the lanes.
+/// The lanes are loaded for groups of at least so many texts a lane.
 const TEXTS_OF_A_LANE: usize = 4;
 
-/// The lanes take half a second to load, which pays from about so many texts on.
+/// The lanes are loaded from about so many texts on: loading takes half a second.
 const TEXTS_BEFORE_LANES: usize = 512;
 
-/// Loads a copy of the model for so many threads; unless given, one for each processor.
+/// Loads a copy of the model for so many threads; `None` means a thread for each processor.
 pub(super) type Load = Box<dyn Fn(Option<usize>) -> Result<TextEmbedding> + Send>;
 
 type Vectors = Result<Vec<Vec<f32>>>;
@@ -44,7 +43,7 @@ struct Job {
     reply: oneshot::Sender<Vectors>,
 }
 
-/// A job of which some texts are embedded. When it is dropped unanswered, its caller learns that too.
+/// A job in progress: some of its texts are embedded. When it is dropped unanswered, its caller is told.
 struct Pending {
     vectors: Vec<Vec<f32>>,
     left: usize,
@@ -52,7 +51,7 @@ struct Pending {
 }
 
 impl Pending {
-    /// Answers once every text has its vector.
+    /// Answers the job once every text has its vector.
     fn put(&mut self, place: usize, vector: Vec<f32>) {
         self.vectors[place] = vector;
         self.left -= 1;
@@ -99,15 +98,15 @@ fn stopped() -> Error {
     Error::embedder("the embedder stopped; the error before this one says why")
 }
 
-/// The model, as often as it is loaded.
+/// The copies of the model.
 struct Models {
-    /// Runs on all processors.
+    /// The copy that runs on all processors.
     whole: TextEmbedding,
-    /// Run side by side.
+    /// The copies that run side by side.
     lanes: Vec<TextEmbedding>,
     load: Load,
     batch_size: usize,
-    /// How many have come in groups that lanes are for.
+    /// How many texts have come so far in groups that are large enough for lanes.
     texts: usize,
 }
 
@@ -127,7 +126,7 @@ impl Models {
         }
     }
 
-    /// Embeds in batches of similar length and answers each job as soon as its last text is done, so that its
+    /// Embeds in batches of similar length. Each job is answered as soon as its last text is done, so its
     /// caller goes on while others wait.
     fn run(&mut self, jobs: Vec<Job>) {
         let (mut all, mut texts, mut places) = (Vec::new(), Vec::new(), Vec::new());
@@ -155,14 +154,14 @@ impl Models {
         }
     }
 
-    /// Tells of every batch the positions of its texts and their vectors, from any lane.
+    /// Hands over the positions and the vectors of every batch that any lane has done.
     fn run_batches(&mut self, texts: &[String], done: &(impl Fn(&[usize], Vectors) + Sync)) -> Result<()> {
         let batch_size = self.batch_size;
         let lengths = self.lengths(texts)?;
         let lanes = self.lanes(texts.len())?;
         let mut order: Vec<usize> = (0..texts.len()).collect();
         order.sort_by_key(|&position| lengths[position]);
-        // As many batches for one lane as for another.
+        // As many batches for every lane.
         let batches = texts.len().div_ceil(batch_size).next_multiple_of(lanes.len());
         let batches = order.chunks(texts.len().div_ceil(batches));
         // The longest first, so that all lanes are done at about the same time.
@@ -183,7 +182,7 @@ impl Models {
         })
     }
 
-    /// By tokens: batches of texts that are of similar length in bytes are still a fifth padding.
+    /// The lengths in tokens. Batches by the length in bytes would still be a fifth padding.
     fn lengths(&self, texts: &[String]) -> Result<Vec<usize>> {
         if self.batch_size == 1 || texts.len() == 1 {
             return Ok(texts.iter().map(String::len).collect());
@@ -192,13 +191,13 @@ impl Models {
         texts.iter().map(tokens).collect::<Result<_, _>>().map_err(|e| failed(&e))
     }
 
-    /// What runs so many texts.
+    /// The copies of the model that run so many texts.
     fn lanes(&mut self, texts: usize) -> Result<&mut [TextEmbedding]> {
         let processors = thread::available_parallelism().map_or(1, NonZero::get);
         let count = processors.min(MAX_LANES);
         self.texts += if texts >= count * TEXTS_OF_A_LANE { texts } else { 0 };
-        // Once they are there, lanes take small groups too: several callers are at work then, whom
-        // threads that wait for each other would only disturb.
+        // Once the lanes are there, they take small groups too: then several callers are at work, and
+        // threads that wait for each other would only disturb them.
         let is_worth_it = texts >= count && (!self.lanes.is_empty() || self.texts >= TEXTS_BEFORE_LANES);
         if !is_worth_it {
             return Ok(slice::from_mut(&mut self.whole));

@@ -20,13 +20,13 @@ pub use train::{TrainedProbe, refresh, train};
 #[derive(Debug, Clone, PartialEq)]
 pub struct Probe {
     header: Header,
-    /// The intents' own names by the taxonomy; `None` for one that it no longer has.
+    /// The class names, as the taxonomy names the intents; `None` for an intent that it no longer has.
     names: Vec<Option<String>>,
-    /// One row of `dimension` numbers for each class, then the classes' biases.
+    /// One row of `dimension` weights for each class, then the biases of the classes.
     weights: Vec<f32>,
 }
 
-/// What stands before the numbers in the stored form, as one line of JSON.
+/// The head of the stored form: one line of JSON before the numbers.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 struct Header {
     classes: Vec<String>,
@@ -35,12 +35,12 @@ struct Header {
     useful: bool,
     /// How many examples there were when it was trained.
     examples: usize,
-    /// Below this familiarity a ticket is unlike everything seen.
+    /// A ticket with less familiarity is novel.
     #[serde(default)]
     familiarity_floor: f32,
-    /// What the manifest said then of changes in place.
+    /// How many changes in place the manifest counted then.
     changed_in_place: usize,
-    /// Of the settings that it was trained with.
+    /// The version of the training procedure.
     version: u32,
 }
 
@@ -50,7 +50,7 @@ impl Header {
     }
 }
 
-/// Of the training procedure; another one means training again.
+/// The version of the training procedure. A probe of another version is trained again.
 const VERSION: u32 = 2;
 
 impl Probe {
@@ -82,7 +82,7 @@ impl Probe {
         self.header.useful
     }
 
-    /// Below this [`familiarity`](crate::stages::unknown::familiarity) a ticket is unlike everything seen.
+    /// A ticket with less [`familiarity`](crate::stages::unknown::familiarity) is novel.
     #[must_use]
     pub fn familiarity_floor(&self) -> f32 {
         self.header.familiarity_floor
