@@ -53,13 +53,13 @@ enum Command {
     Index(index::IndexArgs),
     /// Name the intent of tickets and decide: route or review
     Classify(classify::ClassifyArgs),
-    /// Measure on labelled tickets: several ways to label them side by side
+    /// Measure on labelled tickets how often answers are right, in several arms side by side
     Eval(eval::EvalArgs),
-    /// Learn from labelled tickets how sure answers are, and route only where they are right often enough
+    /// Set the dial: learn from labelled tickets which answers are right often enough to be routed
     Calibrate(calibrate::CalibrateArgs),
     /// Find examples with a wrong label, and intents that are hard to tell apart
     Lint(lint::LintArgs),
-    /// Say what a store is, copy, export or remove it
+    /// Describe, copy, export or delete a store
     Store(store::StoreArgs),
     /// Check the intents, rename them, merge them
     Taxonomy(taxonomy::TaxonomyArgs),
@@ -109,10 +109,10 @@ struct InputArgs {
     /// Column or key of the intent
     #[arg(long, value_name = "NAME", default_value = "intent")]
     intent_column: String,
-    /// Column or key of the ticket's id [default: made of the text where there is none]
+    /// Column or key of the ticket's id [default: id; made from the text where there is none]
     #[arg(long, value_name = "NAME", default_value = "id", hide_default_value = true)]
     id_column: String,
-    /// Form of the files [default: told from the name, or from the first bytes]
+    /// Format of the files [default: by their name, or by their first bytes]
     #[arg(long, value_enum)]
     format: Option<FormatArg>,
 }

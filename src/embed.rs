@@ -38,7 +38,7 @@ pub trait Embedder: Send + Sync {
     async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>>;
 }
 
-/// Embeds, and makes sure that every text got its vector.
+/// Embeds texts, and fails unless every text got a vector of the right length.
 pub(crate) async fn embed_checked(embedder: &dyn Embedder, texts: Vec<String>) -> Result<Vec<Vec<f32>>> {
     let wanted = texts.len();
     let vectors = embedder.embed(texts).await?;

@@ -38,13 +38,13 @@ pub(super) struct ClassifyArgs {
     /// File of labelled tickets for --examples static
     #[arg(long, value_name = "FILE", required_if_eq("examples", "static"))]
     r#static: Option<PathBuf>,
-    /// Show what each decision rests on (all of it is in --json)
+    /// Show what each decision rests on (--json shows everything)
     #[arg(long)]
     explain: bool,
     /// Print the exact request bodies and send nothing; needs no key
     #[arg(long)]
     dry_run: bool,
-    /// Print how many requests and tokens it would take and what they would cost; sends no ticket
+    /// Print how many requests and tokens the run would take and what it would cost; sends no ticket
     #[arg(long, conflicts_with = "dry_run")]
     estimate: bool,
     /// Send through Message Batches: half the price, answered within a day; needs --output

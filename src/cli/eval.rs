@@ -25,7 +25,7 @@ use crate::{Error, Result, report};
 /// What `eval` takes.
 #[derive(Debug, Args)]
 pub(super) struct EvalArgs {
-    /// File of labelled tickets that the store should not hold; with --split or --folds all there is
+    /// File of labelled tickets: such as the store does not hold, or with --split or --folds all there are
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
@@ -40,13 +40,13 @@ pub(super) struct EvalArgs {
     /// How much of FILE --split learns from
     #[arg(long, value_name = "SHARE", default_value_t = 0.8, value_parser = open_share)]
     train_share: f64,
-    /// Cross-validate on FILE: in so many parts, each tested by what is learned from the others
+    /// Cross-validate on FILE in so many parts: each is tested with what is learned from the others
     #[arg(long, value_name = "N", conflicts_with = "split", value_parser = clap::value_parser!(u32).range(2..))]
     folds: Option<u32>,
     /// Taxonomy for --split and --folds [default: that of the store, if there is one]
     #[arg(long, value_name = "FILE")]
     taxonomy: Option<PathBuf>,
-    /// Measure also with only so many examples of each intent, such as 10,25,50,100
+    /// Also measure with only so many examples of each intent, such as 10,25,50,100
     #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "folds", value_parser = clap::value_parser!(u32).range(1..))]
     curve: Vec<u32>,
     /// Give accuracy also by the values of this column or key, such as the channel

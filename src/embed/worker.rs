@@ -1,8 +1,8 @@
 //! The thread that owns the model.
 //!
-//! The model is blocking and wants `&mut`, so one thread has it. It takes all jobs that are
-//! waiting together, sorts their texts by length and runs them in batches: padding is waste,
-//! and texts of similar length need little.
+//! The model is blocking and wants `&mut`, so one thread owns it. The thread takes all waiting jobs
+//! together, sorts their texts by length and runs them in batches. Texts of similar length need
+//! little padding, and padding is waste.
 //!
 //! A few texts run on all processors together, which is the quickest for one. Many run in
 //! lanes, each a copy of the model on its share of the processors: side by side they embed
@@ -23,19 +23,19 @@ use tokio::sync::oneshot;
 
 use crate::{Error, Result};
 
-/// Texts per forward pass; measured best on two cores among 8, 16, 32 and 64.
+/// Texts in a forward pass: the best of 8, 16, 32 and 64 on two cores.
 pub(super) const BATCH_SIZE: usize = 16;
 
 /// How many texts of waiting jobs are gathered at most.
 const GATHERED_TEXTS: usize = 256;
 
-/// At most so many lanes, since each has the model in memory once more.
+/// The most lanes: each has the model in memory once more.
 const MAX_LANES: usize = 4;
 
-/// Groups of fewer texts for each lane are no reason to load the lanes.
+/// The lanes are loaded for groups of at least so many texts a lane.
 const TEXTS_OF_A_LANE: usize = 4;
 
-/// The lanes take half a second to load, which pays from about so many texts on.
+/// The lanes are loaded from about so many texts on: loading takes half a second.
 const TEXTS_BEFORE_LANES: usize = 512;
 
 /// What the worker runs.
@@ -57,7 +57,7 @@ struct Job {
     reply: oneshot::Sender<Vectors>,
 }
 
-/// A job of which some texts are embedded. When it is dropped unanswered, its caller learns that too.
+/// A job in progress: some of its texts are embedded. When it is dropped unanswered, its caller is told.
 struct Pending {
     vectors: Vec<Vec<f32>>,
     left: usize,
@@ -65,7 +65,7 @@ struct Pending {
 }
 
 impl Pending {
-    /// Answers once every text has its vector.
+    /// Answers the job once every text has its vector.
     fn put(&mut self, place: usize, vector: Vec<f32>) {
         self.vectors[place] = vector;
         self.left -= 1;
@@ -112,7 +112,7 @@ fn stopped() -> Error {
     Error::embedder("the embedder stopped; the error before this one says why")
 }
 
-/// The model, as often as it is loaded.
+/// The copies of the model.
 struct Models {
     /// Runs on all processors.
     whole: Box<dyn Model>,
@@ -120,7 +120,7 @@ struct Models {
     lanes: Vec<Box<dyn Model>>,
     load: Load,
     batch_size: usize,
-    /// How many have come in groups that lanes are for.
+    /// How many texts have come so far in groups that are large enough for lanes.
     texts: usize,
 }
 
@@ -140,7 +140,7 @@ impl Models {
         }
     }
 
-    /// Embeds in batches of similar length and answers each job as soon as its last text is done, so that its
+    /// Embeds in batches of similar length. Each job is answered as soon as its last text is done, so its
     /// caller goes on while others wait.
     fn run(&mut self, jobs: Vec<Job>) {
         let (mut all, mut texts, mut places) = (Vec::new(), Vec::new(), Vec::new());
@@ -194,7 +194,7 @@ impl Models {
         let lanes = self.lanes(texts.len())?;
         let mut order: Vec<usize> = (0..texts.len()).collect();
         order.sort_by_key(|&position| lengths[position]);
-        // As many batches for one lane as for another.
+        // As many batches for every lane.
         let batches = texts.len().div_ceil(batch_size).next_multiple_of(lanes.len());
         let batches = order.chunks(texts.len().div_ceil(batches));
         // The longest first, so that all lanes are done at about the same time.
@@ -215,7 +215,7 @@ impl Models {
         })
     }
 
-    /// By tokens: batches of texts that are of similar length in bytes are still a fifth padding.
+    /// The lengths in tokens. Batches by the length in bytes would still be a fifth padding.
     fn lengths(&self, texts: &[String]) -> Result<Vec<usize>> {
         if self.batch_size == 1 || texts.len() == 1 {
             return Ok(texts.iter().map(String::len).collect());
@@ -228,8 +228,8 @@ impl Models {
         let processors = thread::available_parallelism().map_or(1, NonZero::get);
         let count = processors.min(MAX_LANES);
         self.texts += if texts >= count * TEXTS_OF_A_LANE { texts } else { 0 };
-        // Once they are there, lanes take small groups too: several callers are at work then, whom
-        // threads that wait for each other would only disturb.
+        // Once the lanes are there, they take small groups too: then several callers are at work, and
+        // threads that wait for each other would only disturb them.
         let is_worth_it = texts >= count && (!self.lanes.is_empty() || self.texts >= TEXTS_BEFORE_LANES);
         if !is_worth_it {
             return Ok(slice::from_mut(&mut self.whole));

@@ -1,4 +1,4 @@
-//! From what the store found to what decides: candidates, examples, shortlist. Pure.
+//! From what the store found to what decides: neighbours, examples, shortlist. Pure.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,16 +9,15 @@ use crate::data::evidence::Candidate;
 use crate::data::example::Example;
 use crate::store::Hits;
 
-/// How many candidates are kept, and asked of the store for each kind of vector.
+/// How many neighbours are kept. The store is asked for as many by each kind of vector.
 pub const CANDIDATES: usize = 50;
 
-/// How much the BM25 score weighs beside the cosine similarity. By cross-validation on two
-/// data sets 0.1 is as good or better than 0.2 to 0.4 wherever BM25 is known for the best
-/// 50 hits alone.
+/// How much the BM25 score weighs beside the cosine similarity. By cross-validation on two data sets,
+/// 0.1 is as good as 0.2 to 0.4, or better, wherever BM25 is known for its best 50 hits alone.
 pub const BM25_WEIGHT: f32 = 0.1;
 
-/// Scores are kept to this many decimals, so that the last bits of a vector, which depend on
-/// the batch it was computed in, never decide an order.
+/// Scores are kept to this many decimals. The last bits of a vector depend on the batch that it was
+/// computed in, and must never decide an order.
 const SCORE_DECIMALS: f32 = 1e5;
 
 /// Joins the hits of both kinds: cosine plus a share of BM25 (divided by the best of the
@@ -48,7 +47,7 @@ pub fn fuse(hits: Hits, query: &[f32], bm25_weight: f32) -> Vec<Candidate> {
     candidates
 }
 
-/// Scores fixed examples against a ticket, for when they stand in for the retrieved ones.
+/// Scores static examples against a ticket, where they stand in for the retrieved ones.
 #[must_use]
 pub fn rank_fixed(examples: &[(Arc<Example>, Arc<[f32]>)], query: &[f32]) -> Vec<Candidate> {
     let mut candidates: Vec<Candidate> = examples

@@ -31,7 +31,7 @@ pub(super) fn examples(
         });
         let example = example.and_then(|example| match seen.get(&example.key) {
             None => Ok(Some(example)),
-            // A repetition of the same ticket with the same label is none the worse for it.
+            // The same ticket with the same label may be there several times.
             Some((first, _)) if is_repetition(&example, &examples[*first]) => Ok(None),
             Some((first, first_place)) => Err(conflict(&example, &examples[*first], first_place)),
         });
