@@ -7,7 +7,7 @@
 //! behaviour in `claude_*`, against the double in `raw_double` where it must misbehave; killed
 //! runs in `kill`; what every store must do in `contract`, and a Qdrant server's misbehaviour in
 //! `server_faults`, both against `qdrant_double`; rendered prompts and request bodies in `prompts`; the library in `library`;
-//! the provided models in `embedders`; `examples_db` itself in `data`; the documentation in `docs`. Pure stages have their tests beside them in `src`.
+//! the provided models in `embedders`; `examples_db` itself in `data`; the documentation in `docs`; how many types are public in `surface`. Pure stages have their tests beside them in `src`.
 
 #![expect(
     clippy::unwrap_used,
@@ -82,5 +82,7 @@ mod server_faults;
 mod shortlist;
 #[path = "suite/store.rs"]
 mod store;
+#[path = "suite/surface.rs"]
+mod surface;
 #[path = "suite/taxonomy.rs"]
 mod taxonomy;
