@@ -63,7 +63,7 @@ pub struct CalibrateOptions {
     pub selection: Selection,
     /// How the labeler gets to an intent.
     pub strategy: Strategy,
-    /// How many tickets are under way at once.
+    /// How many calls of the labeler are under way at once.
     pub concurrency: usize,
     /// Whether nothing is stored.
     pub dry_run: bool,
@@ -123,7 +123,7 @@ pub struct Cascade {
 /// Lets `labeler` answer the tickets, learns from the answers, and stores what was learned. Fails
 /// when there are no tickets that may be learned from, or none could be answered.
 pub async fn calibrate(
-    retriever: &Retriever,
+    retriever: &Arc<Retriever>,
     labeler: Arc<dyn Labeler>,
     tickets: Vec<LabelledTicket>,
     options: &CalibrateOptions,
@@ -232,7 +232,7 @@ fn tally(taxonomy: &Taxonomy, tickets: &[answers::Measured], answered: &[Result<
         let right = answer.intent.as_deref() == Some(gold);
         tally.own.push(Answer { score: answer.score, right, routable: answer.decision == Decision::Route });
         tally.scored.extend(answer.intent.is_some().then_some((answer.score, right)));
-        tally.of_vote.push(vote_answer(taxonomy, &answer.votes, gold));
+        tally.of_vote.push(vote_answer(&answer.votes, gold));
         if answer.usage.requests > 0 {
             tally.spent.answers += 1;
             tally.spent.cost = tally.spent.cost.zip(answer.cost_usd).map(|(sum, cost)| sum + cost);
@@ -241,21 +241,19 @@ fn tally(taxonomy: &Taxonomy, tickets: &[answers::Measured], answered: &[Result<
     tally
 }
 
-/// What the vote alone would have said, by the votes that every answer reports.
-fn vote_answer(taxonomy: &Taxonomy, votes: &[Vote], gold: &str) -> Answer {
+/// What the vote alone would have said, by the votes that every answer reports. A cascade takes it
+/// from its threshold on whatever it is, the fallback too.
+fn vote_answer(votes: &[Vote], gold: &str) -> Answer {
     let Some(first) = votes.first() else { return Answer::NONE };
     let label = Label { intent: Some(first.intent.clone()), ..Label::default() };
-    Answer {
-        score: confidence::score(&label, votes, 0),
-        right: first.intent == gold,
-        routable: !taxonomy.is_fallback(&first.intent),
-    }
+    Answer { score: confidence::score(&label, votes, 0), right: first.intent == gold, routable: true }
 }
 
 fn cascade(own: &[Answer], of_vote: &[Answer], spent: &Spent, options: &CalibrateOptions) -> Cascade {
     let dial = set(of_vote, options.target, options.confidence);
-    let takes = |vote: &Answer| vote.routable && dial.threshold.is_some_and(|threshold| vote.score >= threshold);
-    let right = of_vote.iter().zip(own).filter(|(vote, own)| if takes(vote) { vote.right } else { own.right }).count();
+    let right =
+        of_vote.iter().zip(own).filter(|(vote, own)| if takes(vote, dial.threshold) { vote.right } else { own.right });
+    let right = right.count();
     let asked = spent.answers > 0;
     let cost = spent.cost.filter(|_| asked).map(|cost| cost / real(spent.answers));
     Cascade {
@@ -263,6 +261,11 @@ fn cascade(own: &[Answer], of_vote: &[Answer], spent: &Spent, options: &Calibrat
         saved_per_ticket_usd: cost.map(|cost| cost * dial.coverage),
         dial,
     }
+}
+
+/// Whether a cascade takes the vote's answer.
+fn takes(vote: &Answer, threshold: Option<f32>) -> bool {
+    vote.routable && threshold.is_some_and(|threshold| vote.score >= threshold)
 }
 
 async fn store(retriever: &Retriever, labeler: &str, mut entry: Entry, cascade: &Dial) -> Result<()> {
@@ -283,4 +286,53 @@ async fn store(retriever: &Retriever, labeler: &str, mut entry: Entry, cascade: 
     }
     stored.labelers.insert(labeler.to_owned(), entry);
     stored.write(store).await
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::Ticket;
+    use crate::label::CascadeLabeler;
+    use crate::retrieve::Evidence;
+
+    /// What the vote is not asked for.
+    struct Dear;
+
+    #[async_trait]
+    impl Labeler for Dear {
+        fn name(&self) -> &'static str {
+            "dear"
+        }
+
+        async fn label(&self, _: &Evidence) -> Result<Label> {
+            Ok(Label { model: Some("m".into()), ..Label::default() })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cascade_is_calibrated_by_the_rule_that_it_follows() {
+        let toml = "fallback = \"other\"\n[[intent]]\nname = \"a\"\n[[intent]]\nname = \"other\"";
+        let taxonomy = Arc::new(Taxonomy::from_toml(toml, "t").unwrap());
+        let cascade = CascadeLabeler::new(Arc::new(Dear), 0.7);
+        for intent in ["a", "other"] {
+            for (share, is_taken) in [(0.9, true), (0.7, true), (0.699_96, true), (0.699_94, false), (0.1, false)] {
+                let votes = vec![Vote { intent: intent.into(), share, neighbours: share, probe: None }];
+                let evidence = Evidence {
+                    ticket: Ticket::new("x"),
+                    candidates: vec![],
+                    examples: vec![],
+                    votes: votes.clone(),
+                    shortlist: vec![],
+                    is_fixed: false,
+                    step: None,
+                    taxonomy: Arc::clone(&taxonomy),
+                };
+                let label = cascade.label(&evidence).await.unwrap();
+                assert_eq!(label.model.is_none(), is_taken, "{intent} {share}");
+                assert_eq!(takes(&vote_answer(&votes, "a"), Some(0.7)), is_taken, "{intent} {share}");
+            }
+        }
+    }
 }

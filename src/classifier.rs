@@ -1,12 +1,10 @@
 //! Where the stages meet: embed, retrieve, label, decide.
 
 use std::collections::BTreeMap;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::Duration;
 
-use futures::stream::{self, Stream, StreamExt as _};
+use futures::stream::{Stream, StreamExt as _};
 use serde::Serialize;
 
 use crate::decide::Decision;
@@ -19,22 +17,21 @@ use crate::{Error, Result};
 mod builder;
 mod hierarchy;
 mod judge;
+mod own_task;
 mod retriever;
+mod runner;
 
 pub use builder::ClassifierBuilder;
 pub use hierarchy::{Step, Strategy};
+pub(crate) use judge::Needs;
 pub use judge::{Examples, Judge};
 pub use retriever::{Embedded, Gathered, Retriever, Scope};
+pub use runner::{Answered, Task, run};
 
 /// How many examples a prompt shows unless told otherwise.
 pub const DEFAULT_K: usize = 5;
-/// How many tickets are under way at once unless told otherwise.
+/// How many calls of a labeler are under way at once unless told otherwise.
 pub const DEFAULT_CONCURRENCY: usize = 8;
-/// Answers come in order, so one slow ticket would hold up all behind it: so many times the
-/// concurrency may be started. How many requests are under way is the client's to bound.
-pub(crate) const WINDOW: usize = 4;
-/// How many tickets of a stream are embedded together.
-const EMBED_AHEAD: usize = 64;
 
 /// The answer for one ticket, with everything that led to it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -137,6 +134,20 @@ pub struct Latency {
     pub total: f64,
 }
 
+impl Latency {
+    fn of(embed: Duration, retrieve: Duration, label: Duration) -> Self {
+        let [embed, retrieve, label] = [embed, retrieve, label].map(milliseconds);
+        Self { embed, retrieve, label, total: embed + retrieve + label }
+    }
+
+    /// Without what a judge does not need.
+    pub(crate) fn charged(self, needs: Needs) -> Self {
+        let embed = if needs.embedding { self.embed } else { 0.0 };
+        let retrieve = if needs.search { self.retrieve } else { 0.0 };
+        Self { embed, retrieve, label: self.label, total: embed + retrieve + self.label }
+    }
+}
+
 pub(crate) fn milliseconds(duration: Duration) -> f64 {
     (duration.as_secs_f64() * 1e6).round() / 1e3
 }
@@ -175,7 +186,7 @@ pub(crate) fn milliseconds(duration: Duration) -> f64 {
 /// ```
 pub struct Classifier {
     retriever: Arc<Retriever>,
-    judge: Arc<Judge>,
+    judge: Judge,
     concurrency: usize,
     note: Option<String>,
 }
@@ -187,10 +198,11 @@ impl Classifier {
         ClassifierBuilder::default()
     }
 
-    /// Puts another labeler in the place of the one it was built with; the confidence asked
-    /// for stays.
-    pub fn set_labeler(&mut self, labeler: Arc<dyn Labeler>) {
-        self.judge = Arc::new(self.judge.with_labeler(labeler));
+    /// Puts another labeler in the place of the one it was built with, and decides by its
+    /// calibration if the store has one that fits; the confidence asked for stays.
+    pub async fn set_labeler(&mut self, labeler: Arc<dyn Labeler>) -> Result<()> {
+        (self.judge, self.note) = self.judge.with_labeler(labeler).calibrated(&self.retriever).await?;
+        Ok(())
     }
 
     /// What the user should know of the store's calibration: that it does not fit and is not used, or
@@ -218,70 +230,24 @@ impl Classifier {
         self.judge.judge(&self.retriever, &gathered).await
     }
 
-    /// Classifies many tickets with bounded concurrency. The answers come in the order of
-    /// the tickets; one that fails does not stop the rest.
+    /// Classifies many tickets, with as many calls of the labeler at once as the concurrency says.
+    /// The answers come in the order of the tickets; one that fails does not stop the rest, but a
+    /// failure that every ticket would have ([`Error::is_fatal`]) is the last item: what is under
+    /// way has arrived by then.
     ///
     /// Each ticket has a task of its own, so all processors are used; dropping the stream
     /// stops them. Must be called inside a tokio runtime.
-    pub fn classify_all(&self, tickets: &[Ticket]) -> impl Stream<Item = Result<Classification>> + 'static {
-        let (retriever, judge) = (Arc::clone(&self.retriever), Arc::clone(&self.judge));
-        let chunks: Vec<Vec<Ticket>> = tickets.chunks(EMBED_AHEAD).map(<[Ticket]>::to_vec).collect();
-        let for_judge = Arc::clone(&retriever);
-        stream::iter(chunks)
-            // The next chunk is prepared while the tickets of this one wait for the model.
-            .map(move |chunk| {
-                let retriever = Arc::clone(&retriever);
-                async move { retriever.gather_all(chunk).await }
-            })
-            .buffered(2)
-            .flat_map(stream::iter)
-            .map(move |gathered| {
-                let (judge, retriever) = (Arc::clone(&judge), Arc::clone(&for_judge));
-                OwnTask::spawn(async move { judge.judge(&retriever, &gathered?).await })
-            })
-            .buffered(self.started_at_once())
-    }
-
-    /// How many tickets of [`classify_all`](Self::classify_all) may be under way at once.
-    #[must_use]
-    pub fn started_at_once(&self) -> usize {
-        self.concurrency * WINDOW
+    pub fn classify_all(&self, tickets: &[Ticket]) -> impl Stream<Item = Result<Classification>> + Send + 'static {
+        let task = |ticket: &Ticket| Task { ticket: ticket.clone(), scope: Scope::default() };
+        let tasks = tickets.iter().map(task).collect();
+        let only = |answered: Answered| answered.answers.into_iter().next();
+        run(Arc::clone(&self.retriever), Arc::from([self.judge.clone()]), tasks, self.concurrency)
+            .map(move |answered| only(answered?).unwrap_or_else(|| Err(Error::internal("a ticket without an answer"))))
     }
 
     /// The request that would be sent for a ticket, `None` if the labeler sends none.
     pub async fn preview(&self, ticket: &Ticket) -> Result<Option<serde_json::Value>> {
         let gathered = self.retriever.gather(ticket.clone()).await?;
         self.judge.preview(&self.retriever, &gathered).await
-    }
-}
-
-/// After a failure that every ticket would have: lets what is under way arrive, at most so many
-/// answers. They are paid for, and the journal keeps them.
-pub(crate) async fn let_arrive(answers: impl Stream, started: usize) {
-    answers.take(started).for_each(|_| std::future::ready(())).await;
-}
-
-/// A task that ends with its handle.
-struct OwnTask<T>(tokio::task::JoinHandle<Result<T>>);
-
-impl<T: Send + 'static> OwnTask<T> {
-    fn spawn(work: impl Future<Output = Result<T>> + Send + 'static) -> Self {
-        Self(tokio::spawn(work))
-    }
-}
-
-impl<T> Future for OwnTask<T> {
-    type Output = Result<T>;
-
-    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
-        Pin::new(&mut self.0)
-            .poll(context)
-            .map(|joined| joined.unwrap_or_else(|e| Err(Error::internal(format!("a ticket's task stopped: {e}")))))
-    }
-}
-
-impl<T> Drop for OwnTask<T> {
-    fn drop(&mut self) {
-        self.0.abort();
     }
 }

@@ -27,7 +27,12 @@ pub fn support(intent: &str, votes: &[Vote]) -> f32 {
 pub fn score(label: &Label, votes: &[Vote], requests: usize) -> f32 {
     let support = label.intent.as_deref().map_or(0.0, |intent| support(intent, votes));
     let is_shaky = label.doubt.is_some() || label.usage.requests as usize > requests;
-    let score = if is_shaky { support / 2.0 } else { support };
+    rounded(if is_shaky { support / 2.0 } else { support })
+}
+
+/// A score as it is compared with a threshold: to four decimals.
+#[must_use]
+pub fn rounded(score: f32) -> f32 {
     (score * 1e4).round() / 1e4
 }
 

@@ -19,6 +19,8 @@ pub enum ErrorKind {
     ApiTransient,
     /// The run must not go on: a bound on its cost, or the account's spend limit, is reached.
     Stopped,
+    /// The answer is not there yet: its request waits for a batch.
+    Pending,
     /// A fault of this crate.
     Internal,
 }

@@ -1,6 +1,8 @@
 //! Measures labelers on tickets whose intent is known: several arms on the same tickets,
 //! each with its accuracy, its cost and its time, and the differences between them.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::Result;
@@ -32,7 +34,6 @@ pub use score::{ArmReport, Percentiles};
 pub use split::{Part, Split};
 pub use temporary::TemporaryStores;
 
-pub(crate) use run::EMBED_CHUNK;
 use run::{Answered, answer};
 pub(crate) use stored::StoredIdentities;
 
@@ -45,7 +46,7 @@ pub struct EvalOptions {
     pub static_examples: Option<Vec<LabelledTicket>>,
     /// For what is drawn.
     pub seed: u64,
-    /// How many tickets are under way at once.
+    /// How many calls of labelers are under way at once.
     pub concurrency: usize,
 }
 
@@ -80,7 +81,7 @@ pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Send + Sync);
 
 /// Runs every arm on every ticket. Embedding and search are done once for all arms.
 pub async fn evaluate(
-    retriever: &Retriever,
+    retriever: &Arc<Retriever>,
     tickets: Vec<LabelledTicket>,
     options: &EvalOptions,
     progress: Progress<'_>,

@@ -1,6 +1,7 @@
 //! The seam to the labeler: the step that names an intent.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use serde::Serialize;
@@ -42,6 +43,8 @@ pub struct Label {
     pub cost_usd: Option<f64>,
     /// The API's id of the last request.
     pub request_id: Option<String>,
+    /// How much longer it would have taken, had another labeler not asked the same before.
+    pub spared: Duration,
 }
 
 /// Tokens and requests that a label took.
@@ -77,6 +80,18 @@ pub struct Identity {
     pub model: Option<String>,
     /// Fingerprint of the prompts and the intents in them.
     pub prompt: Option<String>,
+    /// The confidence from which on a cascade takes the vote's answer.
+    pub threshold: Option<f32>,
+}
+
+/// What of the evidence a labeler's answers rest on, beside the ticket, the examples that it is shown
+/// and the taxonomy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Basis {
+    /// The candidates, or what they and the probe say.
+    pub votes: bool,
+    /// The intents that are put forward.
+    pub shortlist: bool,
 }
 
 /// Names the intent of a ticket from the evidence.
@@ -96,6 +111,12 @@ pub trait Labeler: Send + Sync {
     /// What its answers depend on beside the evidence; nothing unless said.
     fn identity(&self, _taxonomy: &Taxonomy) -> Result<Identity> {
         Ok(Identity::default())
+    }
+
+    /// What its answers rest on; all of it unless said. An evaluation charges an arm for no search
+    /// that it does not need.
+    fn basis(&self, _taxonomy: &Taxonomy) -> Basis {
+        Basis { votes: true, shortlist: true }
     }
 
     /// The label for this evidence.

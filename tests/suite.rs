@@ -6,7 +6,7 @@
 //! intents are offered; messages about bad input and a bad set-up in `bad_input`; the API's
 //! behaviour in `claude_*`, against the double in `raw_double` where it must misbehave; killed
 //! runs in `kill`; what every store must do in `contract`, and a Qdrant server's misbehaviour in
-//! `server_faults`, both against `qdrant_double`; rendered prompts and request bodies in `prompts`; the library in `library`;
+//! `server_faults`, both against `qdrant_double`; rendered prompts and request bodies in `prompts`; the library in `library`, how it works on many tickets at once in `pipeline`;
 //! the provided models in `embedders`; `examples_db` itself in `data`. Pure stages have their tests beside them in `src`.
 
 #![expect(
@@ -60,6 +60,8 @@ mod kill;
 mod library;
 #[path = "suite/lint.rs"]
 mod lint;
+#[path = "suite/pipeline.rs"]
+mod pipeline;
 #[path = "suite/prompts.rs"]
 mod prompts;
 #[path = "suite/qdrant_double.rs"]

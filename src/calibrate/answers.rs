@@ -1,10 +1,13 @@
 //! Lets a judge answer tickets that its store has not learned from.
 
-use futures::stream::{self, StreamExt as _};
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures::StreamExt as _;
 use uuid::Uuid;
 
-use crate::classifier::{Classification, Embedded, Judge, Retriever, Scope, WINDOW, let_arrive};
-use crate::eval::{EMBED_CHUNK, Progress, StoredIdentities};
+use crate::classifier::{Classification, Judge, Retriever, Scope, Task, run};
+use crate::eval::{Progress, StoredIdentities};
 use crate::ticket::LabelledTicket;
 use crate::{Error, Result};
 
@@ -32,36 +35,21 @@ pub(super) async fn unseen(retriever: &Retriever, tickets: Vec<LabelledTicket>) 
 
 /// All answers, in the order of the tickets. A failure that every ticket would have ends it.
 pub(super) async fn answer(
-    retriever: &Retriever,
+    retriever: &Arc<Retriever>,
     judge: &Judge,
     tickets: &[Measured],
     concurrency: usize,
     progress: Progress<'_>,
 ) -> Result<Vec<Result<Classification>>> {
-    let chunks = tickets.chunks(EMBED_CHUNK).map(|chunk| chunk.iter().map(|(l, _)| l.ticket.clone()).collect());
-    let chunks: Vec<Vec<_>> = chunks.collect();
-    let one = |embedded: Result<Embedded>, exclude: Vec<Uuid>| async {
-        let gathered = retriever.search(embedded?, Scope { exclude, without_probe: false }).await?;
-        judge.judge(retriever, &gathered).await
+    let task = |(labelled, keys): &Measured| Task {
+        ticket: labelled.ticket.clone(),
+        scope: Scope { exclude: keys.clone(), without_probe: false },
     };
-    let started = concurrency.max(1) * WINDOW;
-    let mut stream = stream::iter(chunks)
-        .map(|chunk| retriever.embed(chunk))
-        .buffered(2)
-        .flat_map(stream::iter)
-        .zip(stream::iter(tickets.iter().map(|(_, keys)| keys.clone())))
-        .map(|(embedded, exclude)| one(embedded, exclude))
-        .buffered(started);
+    let tasks = tickets.iter().map(task).collect();
+    let mut stream = pin!(run(Arc::clone(retriever), Arc::from([judge.clone()]), tasks, concurrency));
     let mut answers = Vec::with_capacity(tickets.len());
-    while let Some(answer) = stream.next().await {
-        if let Err(e) = &answer
-            && e.is_fatal()
-        {
-            let e = e.clone();
-            let_arrive(stream, started).await;
-            return Err(e);
-        }
-        answers.push(answer);
+    while let Some(answered) = stream.next().await {
+        answers.extend(answered?.answers);
         progress(answers.len(), tickets.len());
     }
     Ok(answers)

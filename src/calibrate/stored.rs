@@ -34,6 +34,9 @@ pub struct Setup {
     pub filter: String,
     /// Whether tickets unlike everything seen go to review.
     pub unknown: bool,
+    /// Of a cascade the confidence from which on the vote's answer is taken.
+    #[serde(default)]
+    pub threshold: Option<String>,
 }
 
 impl Setup {
@@ -45,6 +48,8 @@ impl Setup {
         let words = changed.map(|(key, was)| match (was, &now[key.as_str()]) {
             // Nobody knows them by heart.
             (Value::String(_), Value::String(_)) if key == "prompt" => "the prompt or the intents in it".to_owned(),
+            // What earlier versions did not keep.
+            (Value::Null, is) => format!("{key} (unknown then, {is} now)"),
             (was, is) => format!("{key} ({was} then, {is} now)"),
         });
         let words: Vec<String> = words.collect();
@@ -255,6 +260,7 @@ mod tests {
             probe: true,
             filter: String::new(),
             unknown: true,
+            threshold: None,
         }
     }
 
@@ -301,6 +307,7 @@ mod tests {
             |now: &mut Setup| now.examples = Some("9 nearest".into()),
             |now: &mut Setup| now.filter = "language".into(),
             |now: &mut Setup| now.unknown = false,
+            |now: &mut Setup| now.threshold = Some("0.7".into()),
         ] {
             assert!(said(change).is_some());
         }
@@ -310,9 +317,16 @@ mod tests {
     fn what_earlier_versions_stored_can_still_be_read() {
         let mut json: Value = serde_json::from_slice(&stored().to_json().unwrap()).unwrap();
         json["labelers"]["claude"].as_object_mut().unwrap().remove("made_at").unwrap();
+        // What an earlier version learned of a cascade does not say with which threshold.
+        let mut cascade = json["labelers"]["claude"].clone();
+        cascade.as_object_mut().unwrap().remove("threshold").unwrap();
+        json["labelers"]["cascade"] = cascade;
         json["cascade"] = serde_json::json!({"threshold": 0.8, "target": 0.97, "confidence": 0.9, "probe": true});
         let read = Stored::from_json(json.to_string().as_bytes()).unwrap();
         assert_eq!((read.labelers["claude"].made_at.as_ref(), read.labelers["claude"].n), (None, 1540));
+        let now = Setup { threshold: Some("0.7".into()), ..setup() };
+        let difference = read.labelers["cascade"].setup.difference(&now).unwrap();
+        assert_eq!(difference.unwrap(), "threshold (unknown then, \"0.7\" now)");
         assert_eq!(read.cascade.unwrap().fitting(&setup()).unwrap().0, Some(0.8));
     }
 

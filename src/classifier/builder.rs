@@ -114,10 +114,10 @@ impl ClassifierBuilder {
         self
     }
 
-    /// How many tickets of a stream are under way at once; 8 unless set.
+    /// How many calls of the labeler a stream has under way at once; 8 unless set.
     #[must_use]
-    pub fn concurrency(mut self, tickets: usize) -> Self {
-        self.concurrency = Some(tickets);
+    pub fn concurrency(mut self, calls: usize) -> Self {
+        self.concurrency = Some(calls);
         self
     }
 
@@ -146,7 +146,7 @@ impl ClassifierBuilder {
         let (judge, note) = judge.calibrated(&retriever).await?;
         Ok(Classifier {
             retriever: Arc::new(retriever),
-            judge: Arc::new(judge),
+            judge,
             concurrency: self.concurrency.unwrap_or(DEFAULT_CONCURRENCY).max(1),
             note,
         })

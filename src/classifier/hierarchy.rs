@@ -74,14 +74,14 @@ impl Judge {
                 },
                 None => self.labeler().label(&evidence).await?,
             };
-            let mut decided = decide(&label, &evidence, (self.min_confidence() / confidence).min(1.0));
+            let mut decided = decide(&label, &evidence, asked_of_step(self.min_confidence(), confidence));
             steps.push(Step {
                 parent: parent.clone(),
                 choice: label.intent.clone(),
                 confidence: decided.confidence,
                 usage: label.usage,
                 cost_usd: label.cost_usd,
-                latency_ms: milliseconds(begun.elapsed()),
+                latency_ms: milliseconds(begun.elapsed() + label.spared),
             });
             confidence *= decided.confidence;
             decided.confidence = confidence;
@@ -111,6 +111,12 @@ impl Judge {
             return Ok(Descent { label: sum, decided, category: parent, evidence, steps });
         }
     }
+}
+
+/// The confidence that a step must have for the product to stay at what is asked for. Where nothing
+/// is asked for, a step without any support passes, however little the steps before it had.
+fn asked_of_step(asked: f32, so_far: f32) -> f32 {
+    if asked > 0.0 { (asked / so_far).min(1.0) } else { 0.0 }
 }
 
 impl View {
@@ -174,6 +180,7 @@ fn by_child(votes: &[Vote], level: &Level) -> Vec<Vote> {
 /// Adds what a step found and used to what the steps before it did.
 fn add(sum: &mut Label, step: Label) {
     sum.usage += step.usage;
+    sum.spared += step.spared;
     sum.cost_usd = sum.cost_usd.zip(step.cost_usd).map(|(a, b)| a + b);
     sum.intent = step.intent;
     sum.doubt = step.doubt;

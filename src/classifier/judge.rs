@@ -6,7 +6,7 @@ use std::time::Instant;
 use tracing::Instrument as _;
 
 use super::hierarchy::{Descent, Strategy, relabelled};
-use super::{Classification, Considered, Gathered, Latency, Neighbour, Retriever, milliseconds};
+use super::{Classification, Considered, Gathered, Latency, Neighbour, Retriever};
 use crate::Result;
 use crate::calibrate::{Setup, Stored};
 use crate::confidence::{self, Calibration};
@@ -30,6 +30,7 @@ pub enum Examples {
 }
 
 /// A labeler with the examples it gets and the confidence it must reach.
+#[derive(Clone)]
 pub struct Judge {
     labeler: Arc<dyn Labeler>,
     examples: Examples,
@@ -39,6 +40,15 @@ pub struct Judge {
     /// What the user asks for; the labeler's own default otherwise.
     min_confidence: Option<f32>,
     calibration: Option<Calibration>,
+}
+
+/// What of the preparation a judge needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Needs {
+    /// The ticket's vector.
+    pub(crate) embedding: bool,
+    /// What is like it in the store.
+    pub(crate) search: bool,
 }
 
 /// What of the gathered evidence a labeler chooses from: all of it, or one level.
@@ -96,7 +106,21 @@ impl Judge {
         let identity = self.labeler.identity(retriever.taxonomy())?;
         let shown = identity.prompt.is_some().then(|| format!("{} {:?}", self.k, self.selection).to_lowercase());
         let of_search = retriever.setup(self.strategy);
-        Ok(Setup { model: identity.model, prompt: identity.prompt, examples: shown, ..of_search })
+        let threshold = identity.threshold.map(|threshold| threshold.to_string());
+        Ok(Setup { model: identity.model, prompt: identity.prompt, examples: shown, threshold, ..of_search })
+    }
+
+    /// What its answers and its decisions need of the preparation. That confidence and shortlist are
+    /// reported beside an answer is no need.
+    pub(crate) fn needs(&self, taxonomy: &Taxonomy) -> Needs {
+        let basis = self.labeler.basis(taxonomy);
+        let is_fixed = matches!(self.examples, Examples::Static(_));
+        let search = matches!(self.examples, Examples::Retrieved)
+            || self.strategy == Strategy::Hierarchical
+            || self.min_confidence() > 0.0
+            || basis.shortlist
+            || (basis.votes && !is_fixed);
+        Needs { embedding: search || basis.votes, search }
     }
 
     /// The labeler's name.
@@ -114,7 +138,7 @@ impl Judge {
     }
 
     pub(super) fn with_labeler(&self, labeler: Arc<dyn Labeler>) -> Self {
-        Self { labeler, examples: self.examples.clone(), ..*self }
+        Self { labeler, examples: self.examples.clone(), calibration: None, ..*self }
     }
 
     /// Classifies a ticket that `retriever` gathered examples for.
@@ -147,8 +171,7 @@ impl Judge {
             Strategy::Hierarchical => self.descend(retriever, gathered).await?,
             Strategy::Flat => self.choose(gathered).await?,
         };
-        let (embed, retrieve, labelled) =
-            (milliseconds(gathered.times.0), milliseconds(gathered.times.1), milliseconds(begun.elapsed()));
+        let latency = Latency::of(gathered.times.0, gathered.times.1, begun.elapsed() + label.spared);
         let score = confidence::score(&label, &gathered.votes, steps.len().max(1));
         let decided = self.settle(decided, &label, score, gathered);
         let (taxonomy, intent) = (&gathered.taxonomy, label.intent.as_deref());
@@ -175,7 +198,7 @@ impl Judge {
             model: label.model,
             usage: label.usage,
             cost_usd: label.cost_usd,
-            latency_ms: Latency { embed, retrieve, label: labelled, total: embed + retrieve + labelled },
+            latency_ms: latency,
             notes: gathered.notes.iter().cloned().chain(label.notes).collect(),
             request_id: label.request_id,
         })

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::Strategy;
+use super::{Strategy, Task};
 use crate::calibrate::Setup;
 use crate::embed::{Bm25, Embedder, embed_checked};
 use crate::probe::Probe;
@@ -162,13 +162,14 @@ impl Retriever {
         self.search(embedded, Scope::default()).await
     }
 
-    /// Embeds tickets together and searches for one after the other, so that the work is
-    /// spread over the time in which earlier tickets wait for their answers.
-    pub async fn gather_all(&self, tickets: Vec<Ticket>) -> Vec<Result<Gathered>> {
+    /// Embeds tickets together and searches for one after the other, so that the work is spread over
+    /// the time in which earlier tickets wait for their answers, and no search waits for another.
+    pub(super) async fn gather_all(&self, tasks: Vec<Task>) -> Vec<Result<Gathered>> {
+        let (tickets, scopes): (Vec<_>, Vec<_>) = tasks.into_iter().map(|task| (task.ticket, task.scope)).unzip();
         let mut gathered = Vec::with_capacity(tickets.len());
-        for embedded in self.embed(tickets).await {
+        for (embedded, scope) in self.embed(tickets).await.into_iter().zip(scopes) {
             gathered.push(match embedded {
-                Ok(embedded) => self.search(embedded, Scope::default()).await,
+                Ok(embedded) => self.search(embedded, scope).await,
                 Err(e) => Err(e),
             });
         }

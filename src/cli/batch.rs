@@ -53,12 +53,11 @@ pub(super) async fn fulfil(
     let mut failed = Failed::new();
     for _ in 0..ROUNDS {
         let (labeler, source) = run.collector(&failed).context("no journal")?;
-        classifier.set_labeler(labeler);
+        classifier.set_labeler(labeler).await?;
         let mut answers = Box::pin(classifier.classify_all(tickets));
         while let Some(answer) = answers.next().await {
             if let Err(e) = answer
                 && e.is_fatal()
-                && e.kind() != ErrorKind::Stopped
             {
                 return Err(e.into());
             }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -44,7 +45,7 @@ pub(super) async fn run(args: &CalibrateArgs, common: &CommonArgs) -> anyhow::Re
     let mut labelling = args.labeler.resolve(&settings.config, true, args.output.as_deref())?;
     let tickets = read_labelled(&args.file, &args.columns.options())?;
     let retriever = Retriever::open(settings.open_store().await?, settings.embedder().await?).await?;
-    let retriever = labelling.evidence.apply(retriever);
+    let retriever = Arc::new(labelling.evidence.apply(retriever));
     if let Some(note) = labelling.look_up_threshold(&retriever).await? {
         say(&format!("note: {note}"));
     }

@@ -13,7 +13,7 @@ use super::output::Output;
 use super::progress::Progress;
 use super::wiring::{LabelerArgs, Labelling, Settings, read_labelled};
 use super::{CommonArgs, InputArgs, batch, estimate, say, summary};
-use crate::classifier::{Classification, Classifier, let_arrive};
+use crate::classifier::{Classification, Classifier};
 use crate::decide::Decision;
 use crate::ticket::Ticket;
 use crate::{Error, Result, input, report};
@@ -100,7 +100,7 @@ pub(super) async fn run(args: &ClassifyArgs, common: &CommonArgs) -> anyhow::Res
         let run = labelling.claude().context("--batch is for --labeler claude")?;
         let failed = batch::fulfil(&mut classifier, &good, run, &args.batch_settings, common.quiet).await?;
         if let Some((labeler, _)) = run.collector(&failed) {
-            classifier.set_labeler(labeler);
+            classifier.set_labeler(labeler).await?;
         }
     }
     let mut output = Output::open(args.output.as_deref())?;
@@ -159,7 +159,7 @@ async fn build(args: &ClassifyArgs, settings: &Settings, labelling: &mut Labelli
     let mut classifier = builder.build().await?;
     if let Some(note) = labelling.look_up_threshold(classifier.retriever()).await? {
         say(&format!("note: {note}"));
-        classifier.set_labeler(labelling.labeler());
+        classifier.set_labeler(labelling.labeler()).await?;
     }
     Ok(classifier)
 }
@@ -200,7 +200,7 @@ async fn classify(
     output: &mut Output,
 ) -> anyhow::Result<Tally> {
     let total = tickets.len();
-    let (mut answers, started) = (Box::pin(classifier.classify_all(good)), classifier.started_at_once());
+    let mut answers = Box::pin(classifier.classify_all(good));
     let progress = Progress::new("classifying", common.quiet || total == 1);
     let mut tally = Tally::default();
     for (position, InputTicket { name, ticket }) in tickets.into_iter().enumerate() {
@@ -210,10 +210,7 @@ async fn classify(
         };
         match &answer {
             // What is wrong with the set-up will be wrong with every ticket.
-            Err(e) if e.is_fatal() => {
-                let_arrive(answers, started).await;
-                return Err(e.clone().into());
-            }
+            Err(e) if e.is_fatal() => return Err(e.clone().into()),
             Err(_) => tally.failed += 1,
             Ok(answer) if answer.decision == Decision::Route => tally.routed += 1,
             Ok(_) => tally.reviewed += 1,

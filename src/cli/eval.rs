@@ -104,7 +104,7 @@ pub(super) async fn run(args: &EvalArgs, common: &CommonArgs) -> anyhow::Result<
     let tickets = read_labelled(&args.file, &input)?;
     let static_examples = args.r#static.as_ref().map(|path| read_labelled(path, &input)).transpose()?;
     let ground = Ground::open(args, &settings, &labelling).await?;
-    let (arms, notes) = args.arms.build(wanted, &labelling, claude, ground.retriever.as_ref()).await?;
+    let (arms, notes) = args.arms.build(wanted, &labelling, claude, ground.retriever.as_deref()).await?;
     let options = EvalOptions { arms, static_examples, seed: args.seed, concurrency: labelling.concurrency };
     let outcome = measure(args, &settings, &labelling, ground, tickets, &options, common.quiet).await;
     if let Some(run) = claude {
@@ -129,7 +129,7 @@ pub(super) async fn run(args: &EvalArgs, common: &CommonArgs) -> anyhow::Result<
 /// What is searched: the store as it is; for --split and --folds temporary ones take its place.
 struct Ground {
     embedder: Arc<dyn Embedder>,
-    retriever: Option<Retriever>,
+    retriever: Option<Arc<Retriever>>,
 }
 
 impl Ground {
@@ -139,7 +139,7 @@ impl Ground {
             return Ok(Self { embedder, retriever: None });
         }
         let retriever = Retriever::open(settings.open_store().await?, Arc::clone(&embedder)).await?;
-        Ok(Self { embedder, retriever: Some(labelling.evidence.apply(retriever)) })
+        Ok(Self { embedder, retriever: Some(Arc::new(labelling.evidence.apply(retriever))) })
     }
 }
 

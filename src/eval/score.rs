@@ -69,7 +69,8 @@ pub struct ArmReport {
     pub cost_ci95: Option<(f64, f64)>,
     /// US$ for each ticket.
     pub cost_per_ticket_usd: Option<f64>,
-    /// Time from ticket to decision.
+    /// Time from ticket to decision: of embedding and search only what the arm needs, and no wait
+    /// for other tickets.
     pub latency_ms: Percentiles,
     /// Accuracy by case.
     pub cases: Vec<CaseScore>,

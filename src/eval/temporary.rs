@@ -24,7 +24,7 @@ pub struct TemporaryStores {
 
 /// A filled store, and what reads it. The folder goes last.
 pub(super) struct Filled {
-    pub(super) retriever: Retriever,
+    pub(super) retriever: Arc<Retriever>,
     /// What was indexed.
     pub(super) examples: usize,
     /// What could not be indexed, and why.
@@ -95,7 +95,7 @@ impl TemporaryStores {
         if self.without_probe {
             retriever = retriever.without_probe();
         }
-        Ok(Filled { retriever, examples: report.total, note, _folder: folder })
+        Ok(Filled { retriever: Arc::new(retriever), examples: report.total, note, _folder: folder })
     }
 }
 

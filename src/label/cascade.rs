@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 
-use super::{Identity, Label, Labeler, VoteLabeler};
+use super::{Basis, Identity, Label, Labeler, VoteLabeler};
 use crate::Result;
+use crate::confidence::rounded;
 use crate::retrieve::Evidence;
 use crate::taxonomy::Taxonomy;
 
@@ -28,8 +29,9 @@ impl CascadeLabeler {
         Self { dear, threshold }
     }
 
+    /// Whatever the vote says, the fallback included: that nothing of the desk fits is an answer too.
     fn is_sure(&self, label: &Label) -> bool {
-        label.intent.is_some() && label.confidence.is_some_and(|confidence| confidence >= self.threshold)
+        label.confidence.is_some_and(|confidence| rounded(confidence) >= self.threshold)
     }
 }
 
@@ -44,7 +46,11 @@ impl Labeler for CascadeLabeler {
     }
 
     fn identity(&self, taxonomy: &Taxonomy) -> Result<Identity> {
-        self.dear.identity(taxonomy)
+        Ok(Identity { threshold: Some(self.threshold), ..self.dear.identity(taxonomy)? })
+    }
+
+    fn basis(&self, taxonomy: &Taxonomy) -> Basis {
+        Basis { votes: true, ..self.dear.basis(taxonomy) }
     }
 
     async fn label(&self, evidence: &Evidence) -> Result<Label> {
@@ -84,7 +90,7 @@ mod tests {
         }
 
         fn identity(&self, _: &Taxonomy) -> Result<Identity> {
-            Ok(Identity { model: Some("m".into()), prompt: None })
+            Ok(Identity { model: Some("m".into()), ..Identity::default() })
         }
 
         async fn label(&self, _: &Evidence) -> Result<Label> {
@@ -119,8 +125,8 @@ mod tests {
     }
 
     #[test]
-    fn a_cascade_answers_otherwise_when_its_dear_labeler_changes() {
-        let cascade = CascadeLabeler::new(Arc::new(Fixed), 0.75);
-        assert_eq!(cascade.identity(&Taxonomy::from_labels([])).unwrap().model.as_deref(), Some("m"));
+    fn a_cascade_answers_otherwise_when_its_dear_labeler_or_its_threshold_changes() {
+        let identity = CascadeLabeler::new(Arc::new(Fixed), 0.75).identity(&Taxonomy::from_labels([])).unwrap();
+        assert_eq!((identity.model.as_deref(), identity.threshold), (Some("m"), Some(0.75)));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, RwLock};
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::{Identity, Label, Labeler};
+use super::{Basis, Identity, Label, Labeler};
 use crate::claude::{AnswerSource, Model, Request};
 use crate::prompt::Prompts;
 use crate::retrieve::Evidence;
@@ -87,7 +87,11 @@ impl Labeler for ClaudeLabeler {
         let asked = format!("{}\n{rendered}\n{:?} {:?}", self.prompts.sources(), self.form, self.intents);
         let mut prompt = text_hash(&asked);
         prompt.truncate(16);
-        Ok(Identity { model: Some(self.model.id.clone()), prompt: Some(prompt) })
+        Ok(Identity { model: Some(self.model.id.clone()), prompt: Some(prompt), ..Identity::default() })
+    }
+
+    fn basis(&self, taxonomy: &Taxonomy) -> Basis {
+        Basis { votes: false, shortlist: !self.intents.is_all_of(taxonomy) }
     }
 
     fn preview(&self, evidence: &Evidence) -> Result<Option<Value>> {

@@ -3,11 +3,12 @@
 
 use async_trait::async_trait;
 
-use super::{Label, Labeler};
+use super::{Basis, Label, Labeler};
 use crate::Result;
 use crate::confidence::support;
 use crate::rank::{VOTERS, Vote, vote};
 use crate::retrieve::Evidence;
+use crate::taxonomy::Taxonomy;
 
 mod attributes;
 
@@ -27,6 +28,10 @@ impl Labeler for VoteLabeler {
 
     fn default_min_confidence(&self) -> f32 {
         MIN_SHARE
+    }
+
+    fn basis(&self, _: &Taxonomy) -> Basis {
+        Basis { votes: true, shortlist: false }
     }
 
     async fn label(&self, evidence: &Evidence) -> Result<Label> {

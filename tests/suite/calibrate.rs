@@ -204,7 +204,13 @@ async fn a_cascade_has_the_threshold_that_the_store_is_calibrated_to_and_says_so
     let said = classify(&[]);
     assert!(said.contains(&note), "{said}");
     assert!(classify(&["--no-probe"]).contains("is not used, since it was made under another set-up"));
-    assert!(!classify(&["--cascade-threshold", "0.4"]).contains("note:"));
+    let said = classify(&["--cascade-threshold", "0.4"]);
+    let parts = [&format!("threshold (\"{threshold}"), "now)", "calibrate FILE --labeler cascade"];
+    assert!(
+        said.starts_with("note: the calibration of cascade") && parts.iter().all(|part| said.contains(*part)),
+        "{said}"
+    );
+    assert_eq!(said.matches("note:").count(), 1, "a threshold that is given needs no note: {said}");
 }
 
 #[test]

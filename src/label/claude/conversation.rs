@@ -36,7 +36,9 @@ impl ClaudeLabeler {
             let answer = match self.ask(&request, label).await {
                 Ok(answer) => answer,
                 // What must stop the run, or waits for a batch, is not this ticket's matter.
-                Err(e) if e.kind() == ErrorKind::Stopped || label.usage.requests == 0 => return Err(e),
+                Err(e) if matches!(e.kind(), ErrorKind::Stopped | ErrorKind::Pending) || label.usage.requests == 0 => {
+                    return Err(e);
+                }
                 Err(e) => {
                     // The earlier answers were paid for: keep what is known of them.
                     label.doubt = label.doubt.take().map(|doubt| format!("{doubt}; asking again failed: {e}"));
@@ -72,7 +74,8 @@ impl ClaudeLabeler {
     /// Sends one request and adds what it used to the label.
     async fn ask(&self, request: &Request, label: &mut Label) -> Result<Answer> {
         let source = self.source.as_ref().ok_or_else(|| Error::internal("this labeler has no source of answers"))?;
-        let answer = source.send(request).await?;
+        let (answer, spared) = source.send(request).await?;
+        label.spared += spared;
         label.usage += usage(&answer.usage);
         label.cost_usd = label.cost_usd.zip(self.model.cost_of(&answer)).map(|(sum, cost)| sum + cost);
         label.request_id.clone_from(&answer.request_id);
