@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::classifier::{Classification, Examples, Judge, Retriever, Strategy};
 use crate::confidence::{self, Calibration};
-use crate::decide::Decision;
+use crate::decision::Decision;
 use crate::eval::Progress;
 use crate::eval::stats::{real, wilson};
 use crate::label::{Label, Labeler};

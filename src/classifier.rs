@@ -1,20 +1,15 @@
 //! Where the stages meet: embed, retrieve, label, decide.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::time::Duration;
 
-use futures::stream::{Stream, StreamExt as _};
-use serde::Serialize;
-
-use crate::decide::Decision;
-use crate::label::{Labeler, Usage};
-use crate::rank::Vote;
-use crate::taxonomy::{Route, Taxonomy};
+use crate::label::Labeler;
+use crate::taxonomy::Taxonomy;
 use crate::ticket::Ticket;
 use crate::{Error, Result};
+use futures::stream::{Stream, StreamExt as _};
 
 mod builder;
+mod classification;
 mod hierarchy;
 mod judge;
 mod own_task;
@@ -22,7 +17,9 @@ mod retriever;
 mod runner;
 
 pub use builder::ClassifierBuilder;
-pub use hierarchy::{Step, Strategy};
+pub(crate) use classification::milliseconds;
+pub use classification::{Classification, Considered, Latency, Neighbour, SCHEMA, Step};
+pub use hierarchy::Strategy;
 pub(crate) use judge::Needs;
 pub use judge::{Examples, Judge};
 pub use retriever::{Embedded, Gathered, Retriever, Scope};
@@ -32,125 +29,6 @@ pub use runner::{Answered, Task, run};
 pub const DEFAULT_K: usize = 5;
 /// How many calls of a labeler are under way at once unless told otherwise.
 pub const DEFAULT_CONCURRENCY: usize = 8;
-
-/// The answer for one ticket, with everything that led to it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Classification {
-    /// The ticket's id.
-    pub id: String,
-    /// The intent, or the best guess in a review; `None` when there is none at all.
-    pub intent: Option<String>,
-    /// The intent's category, where the taxonomy has one.
-    pub category: Option<String>,
-    /// Intents of further requests in the ticket, the most important first.
-    pub secondary: Vec<String>,
-    /// Attributes of the taxonomy by name, each with one of its values.
-    pub attributes: BTreeMap<String, String>,
-    /// Where the taxonomy's routes send it, in a review by the best guess; `None` where none matches.
-    pub route: Option<Route>,
-    /// Route or review.
-    pub decision: Decision,
-    /// Why it is routed or reviewed.
-    pub reason: String,
-    /// Why it is this intent.
-    pub reasoning: Option<String>,
-    /// Calibrated, the probability that the intent is right; otherwise the share of the similar
-    /// examples' vote that it has. 0 to 1.
-    pub confidence: f32,
-    /// Whether the store was calibrated for this labeler, so that the confidence is a probability.
-    pub calibrated: bool,
-    /// What answers are ranked by: what neighbours and probe say for the intent, 0 to 1.
-    pub score: f32,
-    /// The examples that were shown, best first.
-    pub neighbours: Vec<Neighbour>,
-    /// The intents that retrieval puts forward, best first.
-    pub shortlist: Vec<String>,
-    /// What neighbours and probe say of each intent, best first.
-    pub votes: Vec<Vote>,
-    /// The stored examples that were considered, best first.
-    pub candidates: Vec<Considered>,
-    /// The choices on the way down a hierarchy; empty where it was one choice.
-    pub steps: Vec<Step>,
-    /// Who labelled.
-    pub labeler: String,
-    /// The model that answered.
-    pub model: Option<String>,
-    /// Tokens.
-    pub usage: Usage,
-    /// US$; `None` when the model's prices are not known.
-    pub cost_usd: Option<f64>,
-    /// Time by stage.
-    pub latency_ms: Latency,
-    /// What else the user should know, such as a shortened text or a part of the answer that
-    /// was left out.
-    pub notes: Vec<String>,
-    /// The API's id of the last request.
-    pub request_id: Option<String>,
-}
-
-/// An example as the outputs show it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Neighbour {
-    /// Its ticket id.
-    pub id: String,
-    /// Its intent.
-    pub intent: String,
-    /// Its fused score, about 0 to 1.1.
-    pub score: f32,
-    /// Why it was chosen.
-    pub why: String,
-    /// Its text, for people; not part of the JSON.
-    #[serde(skip)]
-    pub text: String,
-}
-
-/// A candidate as the outputs show it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Considered {
-    /// Its ticket id.
-    pub id: String,
-    /// Its intent.
-    pub intent: String,
-    /// Its fused score.
-    pub score: f32,
-    /// Its cosine similarity, -1 to 1.
-    pub cosine: f32,
-    /// Its BM25 score divided by the best of the query, 0 to 1.
-    pub bm25: f32,
-    /// Why it was chosen as an example; `None` when it was not.
-    pub chosen: Option<String>,
-}
-
-/// Milliseconds by stage.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize)]
-pub struct Latency {
-    /// Embedding, a fair share of a batch.
-    pub embed: f64,
-    /// Search and fusion.
-    pub retrieve: f64,
-    /// Prompt, call and parse, or the vote.
-    pub label: f64,
-    /// The sum.
-    pub total: f64,
-}
-
-impl Latency {
-    fn of(embed: Duration, retrieve: Duration, label: Duration) -> Self {
-        let [embed, retrieve, label] = [embed, retrieve, label].map(milliseconds);
-        Self { embed, retrieve, label, total: embed + retrieve + label }
-    }
-
-    /// Without what a judge does not need.
-    pub(crate) fn charged(self, needs: Needs) -> Self {
-        let embed = if needs.embedding { self.embed } else { 0.0 };
-        let retrieve = if needs.search { self.retrieve } else { 0.0 };
-        Self { embed, retrieve, label: self.label, total: embed + retrieve + self.label }
-    }
-}
-
-pub(crate) fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
-}
 
 /// Classifies tickets against a store of examples.
 ///

@@ -100,7 +100,7 @@ mod tests {
     fn an_answer_that_was_asked_for_again_or_is_doubted_counts_half() {
         assert!((score(&label("a", 2), &votes(), 1) - 0.35).abs() < 1e-6);
         assert!((score(&label("a", 2), &votes(), 2) - 0.7).abs() < 1e-6, "two steps take two requests");
-        let doubted = Label { doubt: Some("cut off".into()), ..label("a", 1) };
+        let doubted = Label { doubt: Some(crate::decision::Doubt::CutOff), ..label("a", 1) };
         assert!((score(&doubted, &votes(), 1) - 0.35).abs() < 1e-6);
     }
 

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::Result;
+use crate::decision::Doubt;
 use crate::retrieve::Evidence;
 use crate::taxonomy::Taxonomy;
 
@@ -32,7 +33,7 @@ pub struct Label {
     /// How sure the labeler is, 0 to 1, where it says so itself.
     pub confidence: Option<f32>,
     /// Why a person must look at it, where the labeler itself knows one.
-    pub doubt: Option<String>,
+    pub doubt: Option<Doubt>,
     /// What was left out of the answer, and why.
     pub notes: Vec<String>,
     /// The model that answered.
@@ -48,7 +49,7 @@ pub struct Label {
 }
 
 /// Tokens and requests that a label took.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Requests that were answered.
     pub requests: u32,
@@ -74,7 +75,7 @@ impl std::ops::AddAssign for Usage {
 }
 
 /// What a labeler's answers depend on beside the evidence: a calibration holds only while both stay.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Identity {
     /// The model.
     pub model: Option<String>,

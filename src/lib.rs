@@ -8,12 +8,12 @@
 //!         embed       retrieve    label     decide
 //! ```
 //!
-//! - [`ticket`], [`taxonomy`], [`error`](Error): data that touches nothing else.
+//! - [`ticket`], [`taxonomy`], [`decision`], [`error`](Error): data that touches nothing else.
 //! - [`embed`], [`store`], [`label`]: the seams ([`Embedder`], [`ExampleStore`],
 //!   [`Labeler`]), each with its adapters below it. Implement one to bring your own.
 //! - [`claude`]: the client of the Messages API.
 //! - [`retrieve`], [`rank`], [`select`], [`prompt`], [`parse`], [`confidence`], [`unknown`],
-//!   [`decide`]: pure stages;
+//!   [`policy`]: pure stages;
 //!   [`probe`]: the second opinion that [`rank`] weighs in.
 //! - [`classifier`]: the one place where the stages meet.
 //! - [`input`], [`index`], [`relabel`], [`eval`], [`calibrate`], [`lint`], [`transfer`], [`report`]: what is built on it.
@@ -27,7 +27,7 @@ pub mod claude;
 pub mod cli;
 pub mod confidence;
 pub mod config;
-pub mod decide;
+pub mod decision;
 pub mod embed;
 mod error;
 pub mod eval;
@@ -36,6 +36,7 @@ pub mod input;
 pub mod label;
 pub mod lint;
 pub mod parse;
+pub mod policy;
 pub mod probe;
 pub mod prompt;
 pub mod rank;
@@ -50,7 +51,7 @@ pub mod transfer;
 pub mod unknown;
 
 pub use classifier::{Classification, Classifier, ClassifierBuilder};
-pub use decide::Decision;
+pub use decision::{Decision, Doubt, ReasonCode};
 pub use embed::{DEFAULT_MODEL, Embedder, FastEmbedder, INT8_MODEL, ModelPaths};
 pub use error::{Error, ErrorKind, Result};
 pub use label::{AnswerForm, CascadeLabeler, ClaudeLabeler, IntentsMode, Label, Labeler, VoteLabeler};

@@ -3,7 +3,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::probe::Probe;
 use crate::retrieve::Candidate;
@@ -34,7 +34,7 @@ const KEPT: usize = 20;
 const NEIGHBOURS_FIRST: usize = 5;
 
 /// An intent and what speaks for it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Vote {
     /// The intent.
     pub intent: String,

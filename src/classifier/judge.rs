@@ -5,18 +5,20 @@ use std::time::Instant;
 
 use tracing::Instrument as _;
 
-use super::hierarchy::{Descent, Strategy, relabelled};
-use super::{Classification, Considered, Gathered, Latency, Neighbour, Retriever};
+use super::hierarchy::{Strategy, relabelled};
+use super::{Classification, Considered, Gathered, Latency, Neighbour, Retriever, SCHEMA, Step};
 use crate::Result;
 use crate::calibrate::{Setup, Stored};
 use crate::confidence::{self, Calibration};
-use crate::decide::{Decided, Decision, decide, decide_calibrated};
+use crate::decision::Reason;
 use crate::label::{Label, Labeler};
+use crate::policy::{self, Facts, Terms};
 use crate::rank::Vote;
 use crate::retrieve::{Candidate, Evidence, rank_fixed};
 use crate::select::{Chosen, Selection, select};
 use crate::store::Example;
 use crate::taxonomy::{Level, Taxonomy};
+use crate::ticket::Ticket;
 
 /// Which examples the labeler sees.
 #[derive(Clone)]
@@ -117,7 +119,7 @@ impl Judge {
         let is_fixed = matches!(self.examples, Examples::Static(_));
         let search = matches!(self.examples, Examples::Retrieved)
             || self.strategy == Strategy::Hierarchical
-            || self.min_confidence() > 0.0
+            || self.terms().min_confidence() > 0.0
             || basis.shortlist
             || (basis.votes && !is_fixed);
         Needs { embedding: search || basis.votes, search }
@@ -127,14 +129,6 @@ impl Judge {
     #[must_use]
     pub fn name(&self) -> &str {
         self.labeler.name()
-    }
-
-    pub(super) fn labeler(&self) -> &dyn Labeler {
-        self.labeler.as_ref()
-    }
-
-    pub(super) fn min_confidence(&self) -> f32 {
-        self.min_confidence.unwrap_or_else(|| self.labeler.default_min_confidence())
     }
 
     pub(super) fn with_labeler(&self, labeler: Arc<dyn Labeler>) -> Self {
@@ -167,15 +161,17 @@ impl Judge {
 
     async fn judge_inside(&self, retriever: &Retriever, gathered: &Gathered) -> Result<Classification> {
         let begun = Instant::now();
-        let Descent { label, decided, category, evidence, steps } = match self.strategy {
+        let found = match self.strategy {
             Strategy::Hierarchical => self.descend(retriever, gathered).await?,
             Strategy::Flat => self.choose(gathered).await?,
         };
-        let latency = Latency::of(gathered.times.0, gathered.times.1, begun.elapsed() + label.spared);
-        let score = confidence::score(&label, &gathered.votes, steps.len().max(1));
-        let decided = self.settle(decided, &label, score, gathered);
+        let latency = Latency::of(gathered.times.0, gathered.times.1, begun.elapsed() + found.label.spared);
+        let score = confidence::score(&found.label, &gathered.votes, found.steps.len().max(1));
+        let decided = policy::decide(&self.facts(&found, score, gathered), &self.terms());
+        let Found { label, category, evidence, steps, .. } = found;
         let (taxonomy, intent) = (&gathered.taxonomy, label.intent.as_deref());
         Ok(Classification {
+            schema: SCHEMA,
             id: gathered.ticket.id.clone(),
             category,
             route: intent.and_then(|intent| taxonomy.route(intent, &label.attributes, &gathered.ticket)),
@@ -183,7 +179,8 @@ impl Judge {
             secondary: label.secondary,
             attributes: label.attributes,
             decision: decided.decision,
-            reason: decided.reason,
+            reason_code: decided.reason.code(),
+            reason: policy::sentence(&decided.reason),
             reasoning: label.reasoning,
             confidence: decided.confidence,
             calibrated: self.calibration.is_some(),
@@ -204,31 +201,41 @@ impl Judge {
         })
     }
 
-    /// The last word on a decision: the calibration's where there is one (what the way down a
-    /// hierarchy was unsure of stays a review), and a review where nothing like the ticket was seen.
-    fn settle(&self, decided: Decided, label: &Label, score: f32, gathered: &Gathered) -> Decided {
-        let mut decided = match &self.calibration {
-            Some(calibration) if self.strategy == Strategy::Hierarchical && decided.decision == Decision::Review => {
-                Decided { confidence: calibration.probability(score), ..decided }
-            }
-            Some(calibration) => decide_calibrated(label, &gathered.taxonomy, score, calibration, self.min_confidence),
-            None => decided,
-        };
-        let may_be_unknown = label.doubt.is_none() && matches!(self.examples, Examples::Retrieved);
-        let floor = gathered.floor.filter(|_| may_be_unknown);
-        if let Some(reason) = floor.and_then(|floor| floor.check(label, &gathered.votes, &gathered.candidates)) {
-            (decided.decision, decided.reason) = (Decision::Review, reason);
+    /// What is known of an answer.
+    fn facts<'a>(&self, found: &'a Found, score: f32, gathered: &'a Gathered) -> Facts<'a> {
+        let floor = gathered.floor.filter(|_| matches!(self.examples, Examples::Retrieved));
+        Facts {
+            has_text: has_text(&gathered.ticket),
+            label: &found.label,
+            taxonomy: &gathered.taxonomy,
+            confidence: found.confidence,
+            score,
+            unlike: floor.and_then(|floor| floor.check(&found.label, &gathered.votes, &gathered.candidates)),
+            unsure_step: found.unsure_step.clone(),
         }
-        decided
+    }
+
+    /// What an answer must reach.
+    pub(super) fn terms(&self) -> Terms {
+        let (calibration, asked) = (self.calibration, self.min_confidence);
+        Terms { calibration, asked, usual: self.labeler.default_min_confidence() }
     }
 
     /// One choice among all intents.
-    async fn choose(&self, gathered: &Gathered) -> Result<Descent> {
+    async fn choose(&self, gathered: &Gathered) -> Result<Found> {
         let evidence = self.evidence(gathered, View::whole(gathered));
-        let label = self.labeler.label(&evidence).await?;
-        let decided = decide(&label, &evidence, self.min_confidence());
+        let label = self.ask(&evidence).await?;
+        let confidence = confidence_of(&label, &evidence);
         let category = label.intent.as_deref().and_then(|intent| gathered.taxonomy.category_of(intent)).map(Into::into);
-        Ok(Descent { label, decided, category, evidence, steps: Vec::new() })
+        Ok(Found { label, confidence, unsure_step: None, category, evidence, steps: Vec::new() })
+    }
+
+    /// Asks the labeler, unless there is no text to ask about.
+    pub(super) async fn ask(&self, evidence: &Evidence) -> Result<Label> {
+        if !has_text(&evidence.ticket) {
+            return Ok(Label { cost_usd: Some(0.0), ..Label::default() });
+        }
+        self.labeler.label(evidence).await
     }
 
     /// The request that would be sent first for a gathered ticket.
@@ -275,6 +282,30 @@ impl Judge {
             taxonomy,
         }
     }
+}
+
+/// What the labeler was led to, in one choice or down a hierarchy.
+pub(super) struct Found {
+    pub(super) label: Label,
+    /// How sure that is before any calibration.
+    pub(super) confidence: f32,
+    /// Why the way down ended before an intent that is sure.
+    pub(super) unsure_step: Option<Reason>,
+    /// The group that the intent belongs to, or that the way down is sure of.
+    pub(super) category: Option<String>,
+    /// The evidence of the last choice.
+    pub(super) evidence: Evidence,
+    pub(super) steps: Vec<Step>,
+}
+
+/// How sure a label is: as the labeler says, or as the history says for its intent.
+pub(super) fn confidence_of(label: &Label, evidence: &Evidence) -> f32 {
+    let agreement = || label.intent.as_deref().map_or(0.0, |intent| evidence.support_of(intent));
+    label.confidence.unwrap_or_else(agreement)
+}
+
+fn has_text(ticket: &Ticket) -> bool {
+    !ticket.text.trim().is_empty()
 }
 
 impl View {

@@ -14,7 +14,7 @@ use super::progress::Progress;
 use super::wiring::{LabelerArgs, Labelling, Settings, read_labelled};
 use super::{CommonArgs, InputArgs, batch, estimate, say, summary};
 use crate::classifier::{Classification, Classifier};
-use crate::decide::Decision;
+use crate::decision::Decision;
 use crate::ticket::Ticket;
 use crate::{Error, Result, input, report};
 

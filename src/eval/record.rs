@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::Result;
 use crate::classifier::Classification;
-use crate::decide::Decision;
+use crate::decision::Decision;
 use crate::ticket::LabelledTicket;
 
 /// What became of a ticket. It holds texts, so it only goes into files that were asked for.

@@ -12,7 +12,7 @@ use super::run::ArmAnswers;
 use super::stats::{self, real};
 use crate::calibrate::{Bin, expected_calibration_error, reliability};
 use crate::classifier::Classification;
-use crate::decide::Decision;
+use crate::decision::Decision;
 use crate::taxonomy::Taxonomy;
 use crate::ticket::LabelledTicket;
 use crate::{Error, ErrorKind, Result};

@@ -6,6 +6,7 @@ use async_trait::async_trait;
 use super::{Basis, Label, Labeler};
 use crate::Result;
 use crate::confidence::support;
+use crate::decision::Doubt;
 use crate::rank::{VOTERS, Vote, vote};
 use crate::retrieve::Evidence;
 use crate::taxonomy::Taxonomy;
@@ -46,8 +47,7 @@ impl VoteLabeler {
         let fixed = evidence.is_fixed.then(|| vote(&evidence.candidates));
         let votes = fixed.as_deref().unwrap_or(&evidence.votes);
         let Some(winner) = votes.first() else {
-            let doubt = Some("no examples to compare with".into());
-            return Label { doubt, cost_usd: Some(0.0), ..Label::default() };
+            return Label { doubt: Some(Doubt::NoExamples), cost_usd: Some(0.0), ..Label::default() };
         };
         Label {
             intent: Some(winner.intent.clone()),

@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use super::{clean, dollars, excerpt};
 use crate::classifier::Classification;
-use crate::decide::Decision;
+use crate::decision::Decision;
 use crate::taxonomy::Route;
 
 fn decision(answer: &Classification) -> &'static str {

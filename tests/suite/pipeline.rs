@@ -11,8 +11,8 @@ use ticket_router::classifier::Retriever;
 use ticket_router::eval::{Arm, EvalOptions, Shows, evaluate};
 use ticket_router::label::Basis;
 use ticket_router::{
-    Classifier, Embedder, Error, ErrorKind, Evidence, Label, Labeler, LabelledTicket, Result, Taxonomy, Ticket,
-    VoteLabeler,
+    Classification, Classifier, Decision, Embedder, Error, ErrorKind, Evidence, Label, Labeler, LabelledTicket,
+    ReasonCode, Result, Taxonomy, Ticket, VoteLabeler,
 };
 use tokio::sync::{Barrier, Notify};
 
@@ -231,4 +231,32 @@ async fn an_arm_is_charged_for_the_preparation_that_it_needs() {
     for (place, (arm, (_, is_charged))) in report.arms.iter().zip(&arms).enumerate() {
         assert_eq!(arm.latency_ms.p50 >= share, *is_charged, "arm {place}: {:?}", arm.latency_ms);
     }
+}
+
+#[tokio::test]
+async fn an_answer_comes_back_from_its_json_as_it_was() {
+    let dir = TempDir::new().unwrap();
+    let builder = Classifier::builder().store(store(&dir).await).embedder(Arc::new(Letters));
+    let classifier = builder.labeler(Arc::new(VoteLabeler)).build().await.unwrap();
+    let answer = classifier.classify(&Ticket::new("zzz")).await.unwrap();
+    let json = serde_json::to_value(&answer).unwrap();
+    assert_eq!((&json["schema"], &json["reason_code"]), (&1.into(), &"sure".into()));
+    let mut back: Classification = serde_json::from_str(&json.to_string()).unwrap();
+    assert_eq!(back.reason_code, ReasonCode::Sure);
+    // The texts of the examples are not part of the JSON.
+    for (neighbour, of_answer) in back.neighbours.iter_mut().zip(&answer.neighbours) {
+        assert!(neighbour.text.is_empty() && !of_answer.text.is_empty());
+        neighbour.text.clone_from(&of_answer.text);
+    }
+    assert_eq!(back, answer);
+}
+
+#[tokio::test]
+async fn a_ticket_without_a_text_is_a_review_that_asks_nobody() {
+    let dir = TempDir::new().unwrap();
+    let calls = Arc::<Calls>::default();
+    let classifier = classifier(&dir, &calls, 1, |_| std::future::ready(Ok(()))).await;
+    let answer = classifier.classify(&Ticket { id: "0".into(), ..Ticket::new(" \n") }).await.unwrap();
+    assert_eq!((answer.decision, answer.reason_code), (Decision::Review, ReasonCode::NoText));
+    assert_eq!((answer.intent, calls.started.load(SeqCst)), (None, 0));
 }

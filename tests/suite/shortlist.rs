@@ -73,6 +73,7 @@ async fn a_ticket_that_is_never_answered_is_a_review_after_three_requests() {
     let failing = error(400, "invalid_request_error", "too many");
     let double = Double::answering(InTurn::new(vec![tagged("none_of_these"), failing])).await;
     let answer = double.run(&bench, &SHORTLIST).ok().json();
+    assert_eq!(answer["reason_code"], "none_fits");
     let reason = answer["reason"].as_str().unwrap();
     assert!(reason.contains("no fitting intent in the shortlist; asking again failed"), "{reason}");
 }

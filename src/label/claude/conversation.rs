@@ -3,6 +3,7 @@
 use super::answer::{doubt, read, usage};
 use super::{ClaudeLabeler, Offer};
 use crate::claude::{Answer, Message, Request};
+use crate::decision::Doubt;
 use crate::label::Label;
 use crate::parse::parse;
 use crate::retrieve::Evidence;
@@ -41,7 +42,7 @@ impl ClaudeLabeler {
                 }
                 Err(e) => {
                     // The earlier answers were paid for: keep what is known of them.
-                    label.doubt = label.doubt.take().map(|doubt| format!("{doubt}; asking again failed: {e}"));
+                    label.doubt = label.doubt.take().map(|doubt| Doubt::AskedInVain(Box::new(doubt), e.to_string()));
                     return Ok(End::Settled);
                 }
             };
@@ -59,7 +60,7 @@ impl ClaudeLabeler {
             } else if !ended || text.trim().is_empty() {
                 return Ok(End::Settled);
             } else if offer.is_way_out(named.as_deref()) {
-                label.doubt = Some("the model finds no fitting intent in the shortlist".into());
+                label.doubt = Some(Doubt::NoneFits);
                 return Ok(End::NoIntent);
             } else if !std::mem::take(may_ask_back) {
                 return Ok(End::NoIntent);
