@@ -7,9 +7,9 @@ use async_trait::async_trait;
 use serde::{Deserialize, Serialize};
 
 use crate::Result;
-use crate::decision::Doubt;
-use crate::retrieve::Evidence;
-use crate::taxonomy::Taxonomy;
+use crate::data::decision::Doubt;
+use crate::data::evidence::Evidence;
+use crate::data::taxonomy::Taxonomy;
 
 mod cascade;
 mod claude;

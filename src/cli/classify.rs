@@ -13,9 +13,9 @@ use super::output::Output;
 use super::progress::Progress;
 use super::wiring::{LabelerArgs, Labelling, Settings, read_labelled};
 use super::{CommonArgs, InputArgs, batch, estimate, say, summary};
-use crate::classifier::{Classification, Classifier};
-use crate::decision::Decision;
-use crate::ticket::Ticket;
+use crate::data::decision::Decision;
+use crate::data::ticket::Ticket;
+use crate::pipeline::{Classification, Classifier};
 use crate::{Error, Result, input, report};
 
 /// What `classify` takes.

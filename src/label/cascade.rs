@@ -7,9 +7,9 @@ use async_trait::async_trait;
 
 use super::{Basis, Identity, Label, Labeler, VoteLabeler};
 use crate::Result;
-use crate::confidence::rounded;
-use crate::retrieve::Evidence;
-use crate::taxonomy::Taxonomy;
+use crate::data::evidence::Evidence;
+use crate::data::taxonomy::Taxonomy;
+use crate::stages::confidence::rounded;
 
 /// A cascade (Viola and Jones 2001; for language models `FrugalGPT`, Chen et al. 2023): a cheap
 /// labeler first, a dear one for what the cheap one is not sure of.
@@ -78,8 +78,8 @@ impl Labeler for CascadeLabeler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rank::Vote;
-    use crate::ticket::Ticket;
+    use crate::data::evidence::Vote;
+    use crate::data::ticket::Ticket;
 
     struct Fixed;
 

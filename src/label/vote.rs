@@ -1,15 +1,16 @@
 //! The labeler without a model: the candidates vote, each with a weight that grows with its
-//! similarity, and the probe of the store adds its opinion ([`crate::rank`]).
+//! similarity, and the probe of the store adds its opinion ([`crate::stages::rank`]).
 
 use async_trait::async_trait;
 
 use super::{Basis, Label, Labeler};
 use crate::Result;
-use crate::confidence::support;
-use crate::decision::Doubt;
-use crate::rank::{VOTERS, Vote, vote};
-use crate::retrieve::Evidence;
-use crate::taxonomy::Taxonomy;
+use crate::data::decision::Doubt;
+use crate::data::evidence::Evidence;
+use crate::data::evidence::Vote;
+use crate::data::evidence::support;
+use crate::data::taxonomy::Taxonomy;
+use crate::stages::rank::{VOTERS, vote};
 
 mod attributes;
 

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{clean, dollars, excerpt};
-use crate::classifier::Classification;
-use crate::decision::Decision;
-use crate::taxonomy::Route;
+use crate::data::decision::Decision;
+use crate::data::taxonomy::Route;
+use crate::pipeline::Classification;
 
 fn decision(answer: &Classification) -> &'static str {
     match answer.decision {

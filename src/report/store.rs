@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
+use crate::learn::transfer::CopyReport;
 use crate::store::{Manifest, Quantization, StoreInfo};
-use crate::transfer::CopyReport;
 
 /// One line for a copy.
 #[must_use]

@@ -7,9 +7,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use tempfile::TempDir;
-use ticket_router::classifier::Retriever;
-use ticket_router::eval::{Arm, EvalOptions, Shows, evaluate};
 use ticket_router::label::Basis;
+use ticket_router::measure::eval::{Arm, EvalOptions, Shows, evaluate};
+use ticket_router::pipeline::Retriever;
 use ticket_router::{
     Classification, Classifier, Decision, Embedder, Error, ErrorKind, Evidence, Label, Labeler, LabelledTicket,
     ReasonCode, Result, Taxonomy, Ticket, VoteLabeler,
