@@ -60,7 +60,7 @@ pub use embed::{DEFAULT_MODEL, FastEmbedder, INT8_MODEL, ModelPaths};
 pub use label::{CascadeLabeler, Labeler, VoteLabeler};
 #[cfg(feature = "claude")]
 pub use label::{ClaudeLabeler, IntentsMode};
-pub use pipeline::{Classification, Classifier, ClassifierBuilder};
+pub use pipeline::{Classification, Classifier, ClassifierBuilder, Options};
 pub use stages::prompt::AnswerForm;
 #[cfg(feature = "embedded")]
 pub use store::EdgeStore;

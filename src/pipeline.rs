@@ -9,19 +9,23 @@ use crate::{Error, Result};
 use futures::stream::{Stream, StreamExt as _};
 
 mod builder;
+mod calibrations;
 mod classification;
 mod hierarchy;
 mod judge;
+mod options;
 mod own_task;
 mod retriever;
 mod runner;
 
 pub use builder::ClassifierBuilder;
+pub use calibrations::{CascadeEntry, Entry, Setup, Stored, cascade_threshold};
 pub(crate) use classification::milliseconds;
 pub use classification::{Classification, Considered, Latency, Neighbour, SCHEMA, Step};
 pub use hierarchy::Strategy;
 pub(crate) use judge::Needs;
 pub use judge::{Examples, Judge};
+pub use options::Options;
 pub use retriever::{Embedded, Gathered, Retriever, Scope};
 pub use runner::{Answered, Task, run};
 
@@ -104,7 +108,7 @@ impl Classifier {
 
     /// Classifies one ticket. An error means that it was not judged: nothing is guessed.
     pub async fn classify(&self, ticket: &Ticket) -> Result<Classification> {
-        let gathered = self.retriever.gather(ticket.clone()).await?;
+        let gathered = self.retriever.gather(ticket.clone(), self.scope()).await?;
         self.judge.judge(&self.retriever, &gathered).await
     }
 
@@ -116,16 +120,20 @@ impl Classifier {
     /// Each ticket has a task of its own, so all processors are used; dropping the stream
     /// stops them. Must be called inside a tokio runtime.
     pub fn classify_all(&self, tickets: &[Ticket]) -> impl Stream<Item = Result<Classification>> + Send + 'static {
-        let task = |ticket: &Ticket| Task { ticket: ticket.clone(), scope: Scope::default() };
+        let task = |ticket: &Ticket| Task { ticket: ticket.clone(), exclude: Vec::new() };
         let tasks = tickets.iter().map(task).collect();
         let only = |answered: Answered| answered.answers.into_iter().next();
         run(Arc::clone(&self.retriever), Arc::from([self.judge.clone()]), tasks, self.concurrency)
             .map(move |answered| only(answered?).unwrap_or_else(|| Err(Error::internal("a ticket without an answer"))))
     }
 
+    fn scope(&self) -> Scope {
+        Scope { options: Arc::clone(self.judge.options()), exclude: Vec::new() }
+    }
+
     /// The request that would be sent for a ticket, `None` if the labeler sends none.
     pub async fn preview(&self, ticket: &Ticket) -> Result<Option<serde_json::Value>> {
-        let gathered = self.retriever.gather(ticket.clone()).await?;
+        let gathered = self.retriever.gather(ticket.clone(), self.scope()).await?;
         self.judge.preview(&self.retriever, &gathered).await
     }
 }

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
@@ -15,7 +16,7 @@ use super::wiring::{LabelerArgs, Labelling, Settings, read_labelled};
 use super::{CommonArgs, InputArgs, batch, estimate, say, summary};
 use crate::data::decision::Decision;
 use crate::data::ticket::Ticket;
-use crate::pipeline::{Classification, Classifier};
+use crate::pipeline::{Classification, Classifier, Retriever};
 use crate::{Error, Result, input, report};
 
 /// What `classify` takes.
@@ -132,36 +133,23 @@ pub(super) async fn run(args: &ClassifyArgs, common: &CommonArgs) -> anyhow::Res
 }
 
 async fn build(args: &ClassifyArgs, settings: &Settings, labelling: &mut Labelling) -> Result<Classifier> {
-    let store = settings.open_store().await?;
-    let mut builder = Classifier::builder()
+    let (store, embedder) = (settings.open_store().await?, settings.embedder().await?);
+    let retriever = Arc::new(Retriever::open(store, embedder).await?);
+    if let Some(note) = labelling.look_up_threshold(&retriever).await? {
+        say(&format!("note: {note}"));
+    }
+    let builder = Classifier::builder()
+        .retriever(retriever)
         .labeler(labelling.labeler())
-        .store(store)
-        .embedder(settings.embedder().await?)
-        .k(labelling.k)
-        .selection(labelling.evidence.selection)
-        .strategy(labelling.evidence.strategy)
-        .filter(labelling.evidence.filter.clone())
+        .options(labelling.options.clone())
         .concurrency(labelling.concurrency);
-    if labelling.evidence.no_probe {
-        builder = builder.without_probe();
-    }
-    if labelling.evidence.without_unknown {
-        builder = builder.without_unknown();
-    }
-    if let Some(share) = labelling.min_confidence {
-        builder = builder.min_confidence(share);
-    }
-    builder = match (args.examples, &args.r#static) {
+    match (args.examples, &args.r#static) {
         (ExamplesArg::None, _) => builder.no_examples(),
         (ExamplesArg::Static, Some(path)) => builder.static_examples(read_labelled(path, &args.columns.options())?),
         _ => builder,
-    };
-    let mut classifier = builder.build().await?;
-    if let Some(note) = labelling.look_up_threshold(classifier.retriever()).await? {
-        say(&format!("note: {note}"));
-        classifier.set_labeler(labelling.labeler()).await?;
     }
-    Ok(classifier)
+    .build()
+    .await
 }
 
 fn tickets(args: &ClassifyArgs) -> Result<Vec<InputTicket>> {

@@ -19,6 +19,9 @@ pub struct CascadeLabeler {
 }
 
 impl CascadeLabeler {
+    /// Its name in outputs.
+    pub const NAME: &str = "cascade";
+
     /// The confidence from which the vote's answer stands, unless told otherwise. By cross-validation
     /// 98 % of those are right on BANKING77 (of 87 % of the tickets), 97 % on `examples_db` (25 %).
     pub const THRESHOLD: f32 = 0.7;
@@ -38,7 +41,7 @@ impl CascadeLabeler {
 #[async_trait]
 impl Labeler for CascadeLabeler {
     fn name(&self) -> &'static str {
-        "cascade"
+        Self::NAME
     }
 
     fn default_min_confidence(&self) -> f32 {

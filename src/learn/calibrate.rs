@@ -11,12 +11,11 @@ use crate::data::evidence::Vote;
 use crate::data::label::Label;
 use crate::data::taxonomy::Taxonomy;
 use crate::data::ticket::LabelledTicket;
-use crate::label::Labeler;
+use crate::label::{CascadeLabeler, Labeler};
 use crate::measure::eval::Progress;
 use crate::measure::eval::stats::{real, wilson};
-use crate::pipeline::{Classification, Examples, Judge, Retriever, Strategy};
+use crate::pipeline::{CascadeEntry, Classification, Entry, Examples, Judge, Options, Retriever, Stored};
 use crate::stages::confidence::{self, Calibration};
-use crate::stages::select::Selection;
 use crate::store::{MANIFEST_BLOB, Manifest};
 use crate::{Error, Result};
 
@@ -24,12 +23,10 @@ mod answers;
 mod dial;
 mod platt;
 mod quality;
-mod stored;
 
 pub use dial::{Dial, set};
 pub use platt::fit;
 pub use quality::{Bin, expected_calibration_error, reliability};
-pub use stored::{CascadeEntry, Entry, Setup, Stored, cascade_threshold};
 
 /// An answer whose right intent is known.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,9 +45,6 @@ impl Answer {
     const NONE: Self = Self { score: 0.0, right: false, routable: false };
 }
 
-/// The name of a labeler whose own threshold is found with another one.
-const CASCADE: &str = "cascade";
-
 /// What a calibration is asked to do.
 #[derive(Debug, Clone)]
 pub struct CalibrateOptions {
@@ -58,12 +52,8 @@ pub struct CalibrateOptions {
     pub target: f64,
     /// How sure that is to hold, above 0 and below 1.
     pub confidence: f64,
-    /// How many examples are shown.
-    pub k: usize,
-    /// How these are chosen.
-    pub selection: Selection,
-    /// How the labeler gets to an intent.
-    pub strategy: Strategy,
+    /// What the calibration is to hold for.
+    pub options: Options,
     /// How many calls of the labeler are under way at once.
     pub concurrency: usize,
     /// Whether nothing is stored.
@@ -131,10 +121,9 @@ pub async fn calibrate(
     progress: Progress<'_>,
 ) -> Result<CalibrationReport> {
     let given = tickets.len();
-    let tickets = answers::unseen(retriever, tickets).await?;
-    let judge = Judge::new(labeler, Examples::Retrieved, options.k, None)
-        .with_selection(options.selection)
-        .with_strategy(options.strategy);
+    // Whatever confidence is asked for later.
+    let judge = Judge::new(labeler, Examples::Retrieved, Options { min_confidence: None, ..options.options.clone() });
+    let tickets = answers::unseen(retriever, judge.options(), tickets).await?;
     let setup = judge.setup(retriever)?;
     // What may be routed at all is found out by routing all that may be.
     let judge = judge.with_calibration(Calibration::OPEN);
@@ -152,6 +141,7 @@ pub async fn calibrate(
     let cascade = cascade(&own, &of_vote, &spent, options);
     let made_at = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
     let entry = Entry {
+        key: Some(setup.key()),
         setup,
         calibration,
         confidence: options.confidence,
@@ -171,7 +161,7 @@ pub async fn calibrate(
     let reliability = reliability(&probabilities);
     let right = own.iter().filter(|answer| answer.right).count();
     let first_error = answered.iter().find_map(|answer| answer.as_ref().err());
-    let kept = (labeler == CASCADE).then(|| {
+    let kept = (labeler == CascadeLabeler::NAME).then(|| {
         "the cascade keeps the threshold that it has here; calibrate --labeler claude or vote finds one".to_owned()
     });
     Ok(CalibrationReport {
@@ -275,7 +265,7 @@ async fn store(retriever: &Retriever, labeler: &str, mut entry: Entry, cascade: 
     entry.changed_in_place = manifest.map_or(0, |manifest| manifest.changed_in_place);
     let mut stored = Stored::read(store).await.unwrap_or_default();
     // What was learned of a cascade holds for the threshold that it had.
-    if labeler != CASCADE {
+    if labeler != CascadeLabeler::NAME {
         stored.cascade = Some(CascadeEntry {
             threshold: cascade.threshold,
             target: cascade.target,
@@ -296,7 +286,6 @@ mod tests {
     use super::*;
     use crate::Ticket;
     use crate::data::evidence::Evidence;
-    use crate::label::CascadeLabeler;
 
     /// What the vote is not asked for.
     struct Dear;

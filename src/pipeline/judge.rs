@@ -6,7 +6,9 @@ use std::time::Instant;
 use tracing::Instrument as _;
 
 use super::hierarchy::{Strategy, relabelled};
-use super::{Classification, Considered, Gathered, Latency, Neighbour, Retriever, SCHEMA, Step};
+use super::{
+    Classification, Considered, Gathered, Latency, Neighbour, Options, Retriever, SCHEMA, Setup, Step, Stored,
+};
 use crate::Result;
 use crate::data::decision::Reason;
 use crate::data::evidence::Chosen;
@@ -16,12 +18,11 @@ use crate::data::example::Example;
 use crate::data::label::Label;
 use crate::data::taxonomy::{Level, Taxonomy};
 use crate::data::ticket::Ticket;
-use crate::label::Labeler;
-use crate::learn::calibrate::{Setup, Stored};
+use crate::label::{CascadeLabeler, Labeler};
 use crate::stages::confidence::{self, Calibration};
 use crate::stages::policy::{self, Facts, Terms};
 use crate::stages::retrieve::rank_fixed;
-use crate::stages::select::{Selection, select};
+use crate::stages::select::select;
 
 /// Which examples the labeler sees.
 #[derive(Clone)]
@@ -39,11 +40,7 @@ pub enum Examples {
 pub struct Judge {
     labeler: Arc<dyn Labeler>,
     examples: Examples,
-    k: usize,
-    selection: Selection,
-    strategy: Strategy,
-    /// What the user asks for; the labeler's own default otherwise.
-    min_confidence: Option<f32>,
+    options: Arc<Options>,
     calibration: Option<Calibration>,
 }
 
@@ -66,25 +63,25 @@ pub(super) struct View {
 }
 
 impl Judge {
-    /// A judge; `min_confidence` is the labeler's own default unless given.
+    /// A judge. With [`Options::cascade`] the vote answers where it is sure, and `labeler` the rest.
     #[must_use]
-    pub fn new(labeler: Arc<dyn Labeler>, examples: Examples, k: usize, min_confidence: Option<f32>) -> Self {
-        let (selection, strategy) = (Selection::default(), Strategy::default());
-        Self { labeler, examples, k, selection, strategy, min_confidence, calibration: None }
+    pub fn new(labeler: Arc<dyn Labeler>, examples: Examples, options: Options) -> Self {
+        let labeler = match options.cascade {
+            Some(threshold) => Arc::new(CascadeLabeler::new(labeler, threshold)),
+            None => labeler,
+        };
+        Self { labeler, examples, options: Arc::new(options), calibration: None }
     }
 
-    /// Chooses the retrieved examples another way.
-    #[must_use]
-    pub fn with_selection(mut self, selection: Selection) -> Self {
-        self.selection = selection;
-        self
+    /// The same with another labeler and without a calibration.
+    pub(super) fn with_labeler(&self, labeler: Arc<dyn Labeler>) -> Self {
+        Self::new(labeler, self.examples.clone(), Options::clone(&self.options))
     }
 
-    /// Gets to an intent another way.
+    /// What it was made with.
     #[must_use]
-    pub fn with_strategy(mut self, strategy: Strategy) -> Self {
-        self.strategy = strategy;
-        self
+    pub fn options(&self) -> &Arc<Options> {
+        &self.options
     }
 
     /// Decides by this calibration.
@@ -109,8 +106,8 @@ impl Judge {
     /// What a calibration of its answers holds for.
     pub fn setup(&self, retriever: &Retriever) -> Result<Setup> {
         let identity = self.labeler.identity(retriever.taxonomy())?;
-        let shown = identity.prompt.is_some().then(|| format!("{} {:?}", self.k, self.selection).to_lowercase());
-        let of_search = retriever.setup(self.strategy);
+        let shown = identity.prompt.is_some().then(|| self.options.shown());
+        let of_search = retriever.setup(&self.options);
         let threshold = identity.threshold.map(|threshold| threshold.to_string());
         Ok(Setup { model: identity.model, prompt: identity.prompt, examples: shown, threshold, ..of_search })
     }
@@ -121,7 +118,7 @@ impl Judge {
         let basis = self.labeler.basis(taxonomy);
         let is_fixed = matches!(self.examples, Examples::Static(_));
         let search = matches!(self.examples, Examples::Retrieved)
-            || self.strategy == Strategy::Hierarchical
+            || self.options.strategy == Strategy::Hierarchical
             || self.terms().min_confidence() > 0.0
             || basis.shortlist
             || (basis.votes && !is_fixed);
@@ -132,10 +129,6 @@ impl Judge {
     #[must_use]
     pub fn name(&self) -> &str {
         self.labeler.name()
-    }
-
-    pub(super) fn with_labeler(&self, labeler: Arc<dyn Labeler>) -> Self {
-        Self { labeler, examples: self.examples.clone(), calibration: None, ..*self }
     }
 
     /// Classifies a ticket that `retriever` gathered examples for.
@@ -164,7 +157,7 @@ impl Judge {
 
     async fn judge_inside(&self, retriever: &Retriever, gathered: &Gathered) -> Result<Classification> {
         let begun = Instant::now();
-        let found = match self.strategy {
+        let found = match self.options.strategy {
             Strategy::Hierarchical => self.descend(retriever, gathered).await?,
             Strategy::Flat => self.choose(gathered).await?,
         };
@@ -220,7 +213,7 @@ impl Judge {
 
     /// What an answer must reach.
     pub(super) fn terms(&self) -> Terms {
-        let (calibration, asked) = (self.calibration, self.min_confidence);
+        let (calibration, asked) = (self.calibration, self.options.min_confidence);
         Terms { calibration, asked, usual: self.labeler.default_min_confidence() }
     }
 
@@ -243,7 +236,7 @@ impl Judge {
 
     /// The request that would be sent first for a gathered ticket.
     pub async fn preview(&self, retriever: &Retriever, gathered: &Gathered) -> Result<Option<serde_json::Value>> {
-        let view = match self.strategy {
+        let view = match self.options.strategy {
             Strategy::Flat => View::whole(gathered),
             Strategy::Hierarchical => View::top(retriever, gathered).await?,
         };
@@ -254,7 +247,7 @@ impl Judge {
         let View { candidates, votes, shortlist, taxonomy, level } = view;
         let (candidates, examples) = match &self.examples {
             Examples::Retrieved => {
-                let examples = select(&candidates, &votes, self.k, self.selection);
+                let examples = select(&candidates, &votes, self.options.k, self.options.selection);
                 (candidates, examples)
             }
             // A person's choice for a prompt is shown whole and in its own order, save the

@@ -10,9 +10,10 @@ use std::sync::{Arc, OnceLock};
 
 use futures::stream::{self, Stream, StreamExt as _};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
+use uuid::Uuid;
 
 use super::own_task::OwnTask;
-use super::{Classification, Gathered, Judge, Retriever, Scope};
+use super::{Classification, Gathered, Judge, Options, Retriever, Scope};
 use crate::data::ticket::Ticket;
 use crate::{Error, Result};
 
@@ -23,13 +24,13 @@ const GROUPS: usize = 2;
 /// For each call at once so many tickets may have been started and wait for their turn.
 const WAITING: usize = 4;
 
-/// A ticket to label, and what its search leaves out.
+/// A ticket to label.
 #[derive(Debug, Clone)]
 pub struct Task {
     /// The ticket.
     pub ticket: Ticket,
-    /// What its search leaves out.
-    pub scope: Scope,
+    /// Examples that must not be found, such as the ticket itself.
+    pub exclude: Vec<Uuid>,
 }
 
 /// What came of a ticket.
@@ -40,7 +41,9 @@ pub struct Answered {
     pub answers: Vec<Result<Classification>>,
 }
 
-/// Lets every judge answer every ticket, with `concurrency` calls of judges at once. An error of
+/// Lets every judge answer every ticket, with `concurrency` calls of judges at once. A ticket is
+/// searched for once, by the options of the first judge: all must [search
+/// alike](Options::search_alike). An error of
 /// the stream is one that every ticket would have, and its last item. Dropping the stream stops
 /// what is under way. Must be called inside a tokio runtime.
 pub fn run(
@@ -114,7 +117,8 @@ struct Starter {
 
 impl Starter {
     async fn start_all(self, tasks: Vec<Task>) -> Result<()> {
-        let mut prepared = pin!(prepare(Arc::clone(&self.retriever), tasks));
+        let options = self.judges.first().map(|judge| Arc::clone(judge.options())).unwrap_or_default();
+        let mut prepared = pin!(prepare(Arc::clone(&self.retriever), options, tasks));
         while let Some(gathered) = prepared.next().await {
             self.calls.look_at(&gathered);
             let under_way = match gathered {
@@ -147,11 +151,17 @@ impl Starter {
 }
 
 /// Embeds and searches ahead, in the background.
-fn prepare(retriever: Arc<Retriever>, tasks: Vec<Task>) -> impl Stream<Item = Result<Gathered>> + Send {
+fn prepare(
+    retriever: Arc<Retriever>,
+    options: Arc<Options>,
+    tasks: Vec<Task>,
+) -> impl Stream<Item = Result<Gathered>> + Send {
     let groups: Vec<Vec<Task>> = tasks.chunks(EMBED_AHEAD).map(<[Task]>::to_vec).collect();
     stream::iter(groups)
         .map(move |group| {
             let (retriever, tickets) = (Arc::clone(&retriever), group.len());
+            let scoped = |task: Task| (task.ticket, Scope { options: Arc::clone(&options), exclude: task.exclude });
+            let group = group.into_iter().map(scoped).collect();
             let gathering = OwnTask::spawn(async move { Ok(retriever.gather_all(group).await) });
             async move { gathering.await.unwrap_or_else(|e| (0..tickets).map(|_| Err(e.clone())).collect()) }
         })

@@ -208,7 +208,8 @@ async fn an_arm_is_charged_for_the_preparation_that_it_needs() {
     let retriever = Arc::new(Retriever::open(store(&dir).await, Arc::new(Slow)).await.unwrap());
     let of = |shows, labeler: &Arc<dyn Labeler>| Arm::new("arm", shows, Arc::clone(labeler));
     let (constant, vote): (Arc<dyn Labeler>, Arc<dyn Labeler>) = (Arc::new(Constant), Arc::new(VoteLabeler));
-    let asking = Arm { min_confidence: Some(0.1), ..of(Shows::Nothing, &constant) };
+    let mut asking = of(Shows::Nothing, &constant);
+    asking.options.min_confidence = Some(0.1);
     let arms = [
         (of(Shows::Nothing, &constant), false),
         (of(Shows::Static, &constant), false),
@@ -259,4 +260,17 @@ async fn a_ticket_without_a_text_is_a_review_that_asks_nobody() {
     let answer = classifier.classify(&Ticket { id: "0".into(), ..Ticket::new(" \n") }).await.unwrap();
     assert_eq!((answer.decision, answer.reason_code), (Decision::Review, ReasonCode::NoText));
     assert_eq!((answer.intent, calls.started.load(SeqCst)), (None, 0));
+}
+
+#[tokio::test]
+async fn arms_that_would_search_otherwise_are_refused() {
+    let dir = TempDir::new().unwrap();
+    let retriever = Arc::new(Retriever::open(store(&dir).await, Arc::new(Letters)).await.unwrap());
+    let mut arms = ["a", "b"].map(|name| Arm::new(name, Shows::Retrieved, Arc::new(VoteLabeler))).to_vec();
+    arms[1].options.probe = false;
+    let options = EvalOptions { arms, static_examples: None, seed: 7, concurrency: 1 };
+    let labelled = |ticket| LabelledTicket { ticket, intent: "ay".into(), reasoning: None };
+    let tickets = tickets(2).into_iter().map(labelled).collect();
+    let refused = evaluate(&retriever, tickets, &options, &|_, _| {}).await.unwrap_err();
+    assert_eq!(refused.kind(), ErrorKind::Configuration);
 }

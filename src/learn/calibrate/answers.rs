@@ -8,14 +8,18 @@ use uuid::Uuid;
 
 use crate::data::ticket::LabelledTicket;
 use crate::measure::eval::{Progress, StoredIdentities};
-use crate::pipeline::{Classification, Judge, Retriever, Scope, Task, run};
+use crate::pipeline::{Classification, Judge, Options, Retriever, Task, run};
 use crate::{Error, Result};
 
 /// A ticket, and the keys under which it is in the store itself.
 pub(super) type Measured = (LabelledTicket, Vec<Uuid>);
 
 /// The tickets with their own keys in the store; without those that the probe has learned from.
-pub(super) async fn unseen(retriever: &Retriever, tickets: Vec<LabelledTicket>) -> Result<Vec<Measured>> {
+pub(super) async fn unseen(
+    retriever: &Retriever,
+    options: &Options,
+    tickets: Vec<LabelledTicket>,
+) -> Result<Vec<Measured>> {
     if tickets.is_empty() {
         return Err(Error::bad_input("there are no labelled tickets to calibrate on"));
     }
@@ -24,7 +28,7 @@ pub(super) async fn unseen(retriever: &Retriever, tickets: Vec<LabelledTicket>) 
         let keys = identities.of(&labelled);
         (labelled, keys)
     });
-    let kept: Vec<_> = with_keys.filter(|(_, keys)| keys.is_empty() || !retriever.has_probe()).collect();
+    let kept: Vec<_> = with_keys.filter(|(_, keys)| keys.is_empty() || !retriever.asks_probe(options)).collect();
     if kept.is_empty() {
         return Err(Error::bad_input(
             "all tickets are in the store, and the probe has learned from them; calibrate on others, or with --no-probe",
@@ -41,10 +45,7 @@ pub(super) async fn answer(
     concurrency: usize,
     progress: Progress<'_>,
 ) -> Result<Vec<Result<Classification>>> {
-    let task = |(labelled, keys): &Measured| Task {
-        ticket: labelled.ticket.clone(),
-        scope: Scope { exclude: keys.clone(), without_probe: false },
-    };
+    let task = |(labelled, keys): &Measured| Task { ticket: labelled.ticket.clone(), exclude: keys.clone() };
     let tasks = tickets.iter().map(task).collect();
     let mut stream = pin!(run(Arc::clone(retriever), Arc::from([judge.clone()]), tasks, concurrency));
     let mut answers = Vec::with_capacity(tickets.len());

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use uuid::Uuid;
 
+use super::arm::Arm;
 use super::metrics::Scored;
 use super::stored::{StaticExamples, StoredIdentities};
 use super::{EvalOptions, Progress};
 use crate::data::evidence::Candidate;
 use crate::data::taxonomy::Taxonomy;
 use crate::data::ticket::LabelledTicket;
-use crate::pipeline::{Classification, Gathered, Needs, Retriever, Scope, Task, run};
+use crate::pipeline::{Classification, Gathered, Needs, Options, Retriever, Task, run};
 use crate::stages::select::is_near_text;
 use crate::{Error, Result};
 
@@ -73,6 +74,7 @@ pub(super) async fn answer(
     if tickets.is_empty() {
         return Err(Error::bad_input("there are no labelled tickets to evaluate on"));
     }
+    let search = common_search(&options.arms)?;
     let taxonomy = retriever.taxonomy();
     let identities = StoredIdentities::read(retriever).await?;
     let mut notes = Vec::new();
@@ -86,12 +88,10 @@ pub(super) async fn answer(
         .collect();
     let in_store = tickets.iter().filter(|(_, keys)| !keys.is_empty()).count();
     // The probe has learned from every stored ticket, so on those it would only recite.
-    let mut without_probe = !retriever.has_probe();
-    if !without_probe && in_store == given {
+    let would_recite = retriever.asks_probe(search) && in_store == given;
+    if would_recite {
         notes.push("all tickets are in the store, so the probe, which has learned from them, was left out".to_owned());
-        without_probe = true;
-    }
-    if !without_probe {
+    } else if retriever.asks_probe(search) {
         tickets.retain(|(_, keys)| keys.is_empty());
     }
     let dropped = given - tickets.len();
@@ -111,11 +111,11 @@ pub(super) async fn answer(
         seed: options.seed,
     };
     let mut arms = Vec::with_capacity(options.arms.len());
-    // Without the probe that it was made with a calibration does not hold.
-    let does_hold = retriever.has_probe() != without_probe;
     for arm in &options.arms {
-        let mut judges = arm.judges(&fixed.of(arm, &mut notes).await?);
-        if does_hold {
+        let options = Options { probe: arm.options.probe && !would_recite, ..arm.options.clone() };
+        let mut judges = arm.judges(&fixed.of(arm, &mut notes).await?, &options);
+        // Without the probe that it was made with a calibration does not hold.
+        if !would_recite {
             let mut calibrated = Vec::with_capacity(judges.len());
             for judge in judges {
                 let (judge, note) = judge.calibrated(retriever).await?;
@@ -131,10 +131,7 @@ pub(super) async fn answer(
     let total = tickets.len() * arms.len();
     let mut answers: Vec<ArmAnswers> = arms.iter().map(|_| ArmAnswers::default()).collect();
     let mut has_duplicate = Vec::with_capacity(tickets.len());
-    let task = |(labelled, exclude): (&LabelledTicket, Vec<Uuid>)| Task {
-        ticket: labelled.ticket.clone(),
-        scope: Scope { exclude, without_probe },
-    };
+    let task = |(labelled, exclude): (&LabelledTicket, Vec<Uuid>)| Task { ticket: labelled.ticket.clone(), exclude };
     let tasks = tickets.iter().zip(excluded).map(task).collect();
     // How often each arm answers a ticket, and what it is charged for.
     let each: Vec<(usize, Needs)> = arms.iter().map(|judges| (judges.len(), judges[0].needs(taxonomy))).collect();
@@ -155,6 +152,18 @@ pub(super) async fn answer(
     }
     let taxonomy = taxonomy.clone();
     Ok(Answered { taxonomy, tickets, gold, has_duplicate, unknown_gold, in_store, dropped, arms: answers, notes })
+}
+
+/// The options that all arms search by: a ticket is searched for once.
+fn common_search(arms: &[Arm]) -> Result<&Options> {
+    let first = arms.first().ok_or_else(|| Error::configuration("there are no arms to compare; give one at least"))?;
+    match arms.iter().find(|arm| !arm.options.search_alike(&first.options)) {
+        None => Ok(&first.options),
+        Some(other) => Err(Error::configuration(format!(
+            "the arms {} and {} differ in filter, probe or novelty; measure them in two evaluations",
+            first.name, other.name
+        ))),
+    }
 }
 
 /// Whether one of the examples that were found says nearly the same as the ticket. Its intent does

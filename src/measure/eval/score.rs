@@ -13,6 +13,7 @@ use super::stats::{self, real};
 use crate::data::decision::Decision;
 use crate::data::taxonomy::Taxonomy;
 use crate::data::ticket::LabelledTicket;
+use crate::label::CascadeLabeler;
 use crate::learn::calibrate::{Bin, expected_calibration_error, reliability};
 use crate::pipeline::Classification;
 use crate::{Error, ErrorKind, Result};
@@ -127,8 +128,9 @@ pub(super) fn arm(arm: &Arm, tested: Tested<'_>, of_arm: ArmAnswers) -> Result<A
     {
         return Err(Error::new(first.kind(), format!("no ticket could be classified: {first}")));
     }
-    let labeler = arm.labeler.name();
-    let escalated = (labeler == "cascade").then(|| answers.iter().filter(|answer| is_escalated(answer)).count());
+    let labeler = arm.labeler_name();
+    let escalated =
+        (labeler == CascadeLabeler::NAME).then(|| answers.iter().filter(|answer| is_escalated(answer)).count());
     let costs: Option<Vec<f64>> =
         answers.iter().map(|answer| answer.as_ref().map_or(Some(0.0), |answer| answer.cost_usd)).collect();
     let calibrated = answers.iter().flatten().any(|answer| answer.calibrated);

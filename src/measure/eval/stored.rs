@@ -1,6 +1,7 @@
 //! What of the store an evaluation must know: which tickets are in it, and what static arms show.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -85,7 +86,7 @@ impl StaticExamples<'_> {
             (Shows::Retrieved, _) => return Ok(Examples::Retrieved),
             (Shows::Static, Some(given)) => given.to_vec(),
             (Shows::Static, None) => {
-                let drawn = self.draw(arm.k).await?;
+                let drawn = self.draw(arm.options.k).await?;
                 notes.push(format!(
                     "the arm {} shows {} examples drawn from the store with seed {}; give your own with --static FILE",
                     arm.name,
@@ -126,7 +127,7 @@ impl StaticExamples<'_> {
             "the arm {} shows {} examples of {total} bytes in all; {} retrieved ones have {target} on average",
             arm.name,
             taken.len(),
-            arm.k
+            arm.options.k
         ));
         Ok(taken)
     }
@@ -137,11 +138,12 @@ impl StaticExamples<'_> {
         let step = self.tickets.len().div_ceil(MEASURED).max(1);
         let sample = self.tickets.iter().step_by(step).map(|labelled| labelled.ticket.clone()).collect();
         let excluded = self.excluded.iter().step_by(step);
+        let options = Arc::new(arm.options.clone());
         let (mut total, mut searched) = (0, 0);
         for (embedded, exclude) in self.retriever.embed(sample).await.into_iter().zip(excluded) {
-            let scope = Scope { exclude: exclude.clone(), ..Scope::default() };
+            let scope = Scope { options: Arc::clone(&options), exclude: exclude.clone() };
             let gathered = self.retriever.search(embedded?, scope).await?;
-            let shown = select(&gathered.candidates, &gathered.votes, arm.k, arm.selection);
+            let shown = select(&gathered.candidates, &gathered.votes, options.k, options.selection);
             total += shown.iter().map(|chosen| length(&chosen.candidate.example.labelled)).sum::<usize>();
             searched += 1;
         }

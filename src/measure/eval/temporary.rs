@@ -11,15 +11,13 @@ use crate::embed::{Embedder, Remembering};
 use crate::input::{Row, RowContent};
 use crate::learn::index::{IndexOptions, index};
 use crate::pipeline::Retriever;
-use crate::store::{EdgeStore, ExampleStore, Filter};
+use crate::store::{EdgeStore, ExampleStore};
 use crate::{Error, Result};
 
 /// Makes temporary stores, all with the same taxonomy and embedder.
 pub struct TemporaryStores {
     embedder: Arc<Remembering>,
     taxonomy: Option<Taxonomy>,
-    filter: Filter,
-    without_probe: bool,
 }
 
 /// A filled store, and what reads it. The folder goes last.
@@ -37,14 +35,7 @@ impl TemporaryStores {
     #[must_use]
     pub fn new(embedder: Arc<dyn Embedder>, taxonomy: Option<Taxonomy>) -> Self {
         let embedder = Arc::new(Remembering::new(embedder));
-        Self { embedder, taxonomy, filter: Filter::default(), without_probe: false }
-    }
-
-    /// Only examples that pass are found; the probe may be left out.
-    #[must_use]
-    pub fn with(mut self, filter: Filter, without_probe: bool) -> Self {
-        (self.filter, self.without_probe) = (filter, without_probe);
-        self
+        Self { embedder, taxonomy }
     }
 
     /// All examples of a store, whose vectors are not computed again.
@@ -90,11 +81,7 @@ impl TemporaryStores {
             )));
         }
         let note = first.map(|first| format!("{} tickets could not be learned from; {first}", report.rejected));
-        let mut retriever = Retriever::open(store, Arc::clone(&self.embedder) as Arc<dyn Embedder>).await?;
-        retriever = retriever.with_filter(self.filter.clone());
-        if self.without_probe {
-            retriever = retriever.without_probe();
-        }
+        let retriever = Retriever::open(store, Arc::clone(&self.embedder) as Arc<dyn Embedder>).await?;
         Ok(Filled { retriever: Arc::new(retriever), examples: report.total, note, _folder: folder })
     }
 }
