@@ -41,7 +41,8 @@ pub struct Basis {
 /// Names the intent of a ticket from the evidence.
 ///
 /// A labeler that cannot tell answers with no intent and a doubt; an error means that the
-/// ticket was not judged at all.
+/// ticket was not judged at all: [`Error::permanent`](crate::Error::permanent),
+/// [`transient`](crate::Error::transient), or [`fatal`](crate::Error::fatal) where no ticket can be.
 #[async_trait]
 pub trait Labeler: Send + Sync {
     /// Its name in outputs: `claude`, `vote`, `cascade`, or your own.

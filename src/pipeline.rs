@@ -1,5 +1,6 @@
 //! Where the stages meet: embed, retrieve, label, decide.
 
+use std::fmt;
 use std::sync::Arc;
 
 use crate::data::taxonomy::Taxonomy;
@@ -71,6 +72,15 @@ pub struct Classifier {
     judge: Judge,
     concurrency: usize,
     note: Option<String>,
+}
+
+impl fmt::Debug for Classifier {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Classifier")
+            .field("judge", &self.judge)
+            .field("concurrency", &self.concurrency)
+            .finish_non_exhaustive()
+    }
 }
 
 impl Classifier {

@@ -1,6 +1,7 @@
 //! The labeler that asks only where it must: the vote answers where it is sure, another labeler
 //! the rest.
 
+use std::fmt;
 use std::sync::Arc;
 
 use async_trait::async_trait;
@@ -16,6 +17,13 @@ use crate::stages::confidence::rounded;
 pub struct CascadeLabeler {
     dear: Arc<dyn Labeler>,
     threshold: f32,
+}
+
+impl fmt::Debug for CascadeLabeler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let dear = self.dear.name();
+        f.debug_struct("CascadeLabeler").field("dear", &dear).field("threshold", &self.threshold).finish()
+    }
 }
 
 impl CascadeLabeler {

@@ -1,6 +1,7 @@
 //! The labeler that asks Claude: prompt, call, parse, at most one question back, and the whole
 //! list of intents where the shortlist was not enough.
 
+use std::fmt;
 use std::sync::{Arc, RwLock};
 
 use async_trait::async_trait;
@@ -38,6 +39,12 @@ pub struct ClaudeLabeler {
     fixed: RwLock<Vec<(Arc<Taxonomy>, Arc<Fixed>)>>,
 }
 
+impl fmt::Debug for ClaudeLabeler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClaudeLabeler").field("model", &self.model.id).finish_non_exhaustive()
+    }
+}
+
 impl ClaudeLabeler {
     /// The form of answer that a model supports best.
     #[must_use]
@@ -73,7 +80,17 @@ impl Labeler for ClaudeLabeler {
 
     fn identity(&self, taxonomy: &Taxonomy) -> Result<Identity> {
         let rendered = self.prompts.system(taxonomy, self.form, None, None)?;
-        let asked = format!("{}\n{rendered}\n{:?} {:?}", self.prompts.sources(), self.form, self.intents);
+        // Calibrations are kept by these names, so they stay when types are renamed.
+        let form = match self.form {
+            AnswerForm::Tags => "Tags",
+            AnswerForm::Structured => "Structured",
+        };
+        let intents = match self.intents {
+            IntentsMode::Auto => "Auto",
+            IntentsMode::All => "All",
+            IntentsMode::Shortlist => "Shortlist",
+        };
+        let asked = format!("{}\n{rendered}\n{form} {intents}", self.prompts.sources());
         let mut prompt = text_hash(&asked);
         prompt.truncate(16);
         Ok(Identity { model: Some(self.model.id.clone()), prompt: Some(prompt), ..Identity::default() })

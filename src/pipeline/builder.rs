@@ -1,5 +1,6 @@
 //! Puts a classifier together.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::{Classifier, DEFAULT_CONCURRENCY, Examples, Judge, Options, Retriever};
@@ -20,6 +21,12 @@ pub struct ClassifierBuilder {
     fixed: Option<Vec<LabelledTicket>>,
     no_examples: bool,
     concurrency: Option<usize>,
+}
+
+impl fmt::Debug for ClassifierBuilder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClassifierBuilder").field("options", &self.options).finish_non_exhaustive()
+    }
 }
 
 impl ClassifierBuilder {

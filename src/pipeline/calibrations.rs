@@ -330,7 +330,7 @@ mod tests {
 
     #[test]
     fn the_key_stays_and_differs_with_every_part() {
-        assert_eq!(setup().key(), "KEY");
+        assert_eq!(setup().key(), "d110e8dba69f0937");
         let entry = stored().labelers.remove("claude").unwrap();
         assert_eq!(entry.difference(&setup()).unwrap(), None);
         let other = Entry { key: Some("another".into()), ..entry };

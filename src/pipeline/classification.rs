@@ -76,6 +76,7 @@ pub struct Classification {
 
 /// An example as the outputs show it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Neighbour {
     /// Its ticket id.
     pub id: String,
@@ -92,6 +93,7 @@ pub struct Neighbour {
 
 /// A candidate as the outputs show it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Considered {
     /// Its ticket id.
     pub id: String,
@@ -109,6 +111,7 @@ pub struct Considered {
 
 /// One choice on the way down a hierarchy.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Step {
     /// The group that was chosen within; `None` at the top.
     pub parent: Option<String>,
@@ -126,6 +129,7 @@ pub struct Step {
 
 /// Milliseconds by stage.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[non_exhaustive]
 pub struct Latency {
     /// Embedding, a fair share of a batch.
     pub embed: f64,

@@ -1,5 +1,6 @@
 //! From gathered examples to a classification: choose what to show, label, decide.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -25,7 +26,7 @@ use crate::stages::retrieve::rank_fixed;
 use crate::stages::select::select;
 
 /// Which examples the labeler sees.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub enum Examples {
     /// The k nearest of the store.
     Retrieved,
@@ -60,6 +61,12 @@ pub(super) struct View {
     pub(super) shortlist: Vec<String>,
     pub(super) taxonomy: Arc<Taxonomy>,
     pub(super) level: Option<Level>,
+}
+
+impl fmt::Debug for Judge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Judge").field("labeler", &self.name()).field("options", &self.options).finish_non_exhaustive()
+    }
 }
 
 impl Judge {

@@ -1,5 +1,6 @@
 //! Embeds tickets and finds the examples most like them.
 
+use std::fmt;
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
@@ -31,6 +32,7 @@ pub struct Retriever {
 }
 
 /// A ticket with its vector.
+#[derive(Debug)]
 pub struct Embedded {
     pub(super) ticket: Ticket,
     pub(super) vector: Vec<f32>,
@@ -48,6 +50,8 @@ pub struct Scope {
 }
 
 /// A ticket with the examples that were found for it: what judges work from.
+#[derive(Debug)]
+#[non_exhaustive]
 pub struct Gathered {
     /// The ticket.
     pub ticket: Ticket,
@@ -69,6 +73,13 @@ pub struct Gathered {
     pub notes: Vec<String>,
     /// Time of its embedding and of the search.
     pub times: (Duration, Duration),
+}
+
+impl fmt::Debug for Retriever {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (embedder, intents) = (self.embedder.name(), self.taxonomy.intents.len());
+        f.debug_struct("Retriever").field("embedder", &embedder).field("intents", &intents).finish_non_exhaustive()
+    }
 }
 
 impl Retriever {

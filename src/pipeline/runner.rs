@@ -34,6 +34,7 @@ pub struct Task {
 }
 
 /// What came of a ticket.
+#[derive(Debug)]
 pub struct Answered {
     /// What was found for it, unless that failed.
     pub gathered: Option<Arc<Gathered>>,
