@@ -13,6 +13,7 @@ mod builder;
 mod calibrations;
 mod classification;
 mod hierarchy;
+mod identities;
 mod judge;
 mod options;
 mod own_task;
@@ -24,11 +25,15 @@ pub use calibrations::{CascadeEntry, Entry, Setup, Stored, cascade_threshold};
 pub(crate) use classification::milliseconds;
 pub use classification::{Classification, Considered, Latency, Neighbour, SCHEMA, Step};
 pub use hierarchy::Strategy;
+pub(crate) use identities::StoredIdentities;
 pub(crate) use judge::Needs;
 pub use judge::{Examples, Judge};
 pub use options::Options;
 pub use retriever::{Embedded, Gathered, Retriever, Scope};
 pub use runner::{Answered, Task, run};
+
+/// Told how many of how many answers are in.
+pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Send + Sync);
 
 /// How many examples a prompt shows unless told otherwise.
 pub const DEFAULT_K: usize = 5;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::Result;
 use crate::data::label::Usage;
 use crate::data::ticket::LabelledTicket;
-use crate::pipeline::Retriever;
+use crate::pipeline::{Progress, Retriever};
 
 mod arm;
 mod attributes;
@@ -35,7 +35,6 @@ pub use split::{Part, Split};
 pub use temporary::TemporaryStores;
 
 use run::{Answered, answer};
-pub(crate) use stored::StoredIdentities;
 
 /// What an evaluation is asked to do.
 #[derive(Clone)]
@@ -75,9 +74,6 @@ pub struct EvalReport {
     /// What else the user should know.
     pub notes: Vec<String>,
 }
-
-/// Told how many of how many answers are in.
-pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Send + Sync);
 
 /// Runs every arm on every ticket. Embedding and search are done once for all arms.
 pub async fn evaluate(

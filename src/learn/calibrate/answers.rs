@@ -7,8 +7,7 @@ use futures::StreamExt as _;
 use uuid::Uuid;
 
 use crate::data::ticket::LabelledTicket;
-use crate::measure::eval::{Progress, StoredIdentities};
-use crate::pipeline::{Classification, Judge, Options, Retriever, Task, run};
+use crate::pipeline::{Classification, Judge, Options, Progress, Retriever, StoredIdentities, Task, run};
 use crate::{Error, Result};
 
 /// A ticket, and the keys under which it is in the store itself.

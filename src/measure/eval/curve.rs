@@ -10,8 +10,9 @@ use serde::Serialize;
 
 use super::run::{Answered, answer};
 use super::stats::{real, wilson};
-use super::{EvalOptions, Progress, TemporaryStores};
+use super::{EvalOptions, TemporaryStores};
 use crate::data::ticket::LabelledTicket;
+use crate::pipeline::Progress;
 use crate::{Error, Result};
 
 /// A point of a learning curve.

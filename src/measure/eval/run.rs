@@ -6,14 +6,14 @@ use std::sync::Arc;
 use futures::StreamExt as _;
 use uuid::Uuid;
 
+use super::EvalOptions;
 use super::arm::Arm;
 use super::metrics::Scored;
-use super::stored::{StaticExamples, StoredIdentities};
-use super::{EvalOptions, Progress};
+use super::stored::StaticExamples;
 use crate::data::evidence::Candidate;
 use crate::data::taxonomy::Taxonomy;
 use crate::data::ticket::LabelledTicket;
-use crate::pipeline::{Classification, Gathered, Needs, Options, Retriever, Task, run};
+use crate::pipeline::{Classification, Gathered, Needs, Options, Progress, Retriever, StoredIdentities, Task, run};
 use crate::stages::select::is_near_text;
 use crate::{Error, Result};
 

@@ -1,6 +1,6 @@
-//! What of the store an evaluation must know: which tickets are in it, and what static arms show.
+//! What static arms show.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use rand::SeedableRng as _;
@@ -10,60 +10,22 @@ use uuid::Uuid;
 
 use super::arm::{Arm, Shows};
 use crate::Result;
-use crate::data::ticket::{LabelledTicket, text_hash};
-use crate::pipeline::{Examples, Retriever, Scope};
+use crate::data::ticket::LabelledTicket;
+use crate::pipeline::{Examples, Retriever, Scope, StoredIdentities};
 use crate::stages::select::select;
-use crate::store::Pages;
 
 /// So many tickets tell how long the examples are that retrieval shows.
 const MEASURED: usize = 64;
 /// So many drawn examples are looked at to find some of the right length in all.
 const TRIED: usize = 200;
 
-/// Who is in the store, by ticket id and by text.
-pub(crate) struct StoredIdentities {
-    by_id: HashMap<String, Vec<Uuid>>,
-    by_text: HashMap<String, Vec<Uuid>>,
-}
-
-impl StoredIdentities {
-    pub(crate) async fn read(retriever: &Retriever) -> Result<Self> {
-        let mut identities = Self { by_id: HashMap::new(), by_text: HashMap::new() };
-        let mut pages = Pages::of(retriever.store(), false);
-        while let Some(page) = pages.next().await? {
-            for stored in page {
-                let example = stored.example;
-                identities.by_id.entry(example.labelled.ticket.id).or_default().push(example.key);
-                identities.by_text.entry(example.text_hash).or_default().push(example.key);
-            }
-        }
-        Ok(identities)
-    }
-
-    /// The keys under which a ticket itself is in the store.
-    pub(crate) fn of(&self, labelled: &LabelledTicket) -> Vec<Uuid> {
-        let mut ticket = labelled.ticket.clone();
-        ticket.shorten();
-        let mut keys: Vec<Uuid> = [self.by_id.get(&ticket.id), self.by_text.get(&text_hash(&ticket.text))]
-            .into_iter()
-            .flatten()
-            .flatten()
-            .copied()
-            .collect();
-        keys.sort_unstable();
-        keys.dedup();
-        keys
-    }
-
-    /// All examples in a drawn order, save the tickets that are measured.
-    fn drawn(&self, seed: u64, measured: &[Vec<Uuid>]) -> Vec<Uuid> {
-        let measured: HashSet<Uuid> = measured.iter().flatten().copied().collect();
-        let mut keys: Vec<Uuid> =
-            self.by_text.values().flatten().copied().filter(|key| !measured.contains(key)).collect();
-        keys.sort_unstable();
-        keys.shuffle(&mut StdRng::seed_from_u64(seed));
-        keys
-    }
+/// All examples in a drawn order, save the tickets that are measured.
+fn drawn(identities: &StoredIdentities, seed: u64, measured: &[Vec<Uuid>]) -> Vec<Uuid> {
+    let measured: HashSet<Uuid> = measured.iter().flatten().copied().collect();
+    let mut keys: Vec<Uuid> = identities.keys().filter(|key| !measured.contains(key)).collect();
+    keys.sort_unstable();
+    keys.shuffle(&mut StdRng::seed_from_u64(seed));
+    keys
 }
 
 /// What the arms of one evaluation show beside what is retrieved.
@@ -102,7 +64,7 @@ impl StaticExamples<'_> {
 
     async fn draw(&self, count: usize) -> Result<Vec<LabelledTicket>> {
         let mut drawn = Vec::with_capacity(count);
-        for key in self.identities.drawn(self.seed, self.excluded).into_iter().take(count) {
+        for key in drawn(self.identities, self.seed, self.excluded).into_iter().take(count) {
             let (page, _) = self.retriever.store().scroll(Some(key), 1, false).await?;
             drawn.extend(page.into_iter().map(|stored| stored.example.labelled));
         }
