@@ -20,7 +20,7 @@ const MEASURED: usize = 64;
 const TRIED: usize = 200;
 
 /// All examples in a drawn order, save the tickets that are measured.
-fn drawn(identities: &StoredIdentities, seed: u64, measured: &[Vec<Uuid>]) -> Vec<Uuid> {
+fn drawn_keys(identities: &StoredIdentities, seed: u64, measured: &[Vec<Uuid>]) -> Vec<Uuid> {
     let measured: HashSet<Uuid> = measured.iter().flatten().copied().collect();
     let mut keys: Vec<Uuid> = identities.keys().filter(|key| !measured.contains(key)).collect();
     keys.sort_unstable();
@@ -64,7 +64,7 @@ impl StaticExamples<'_> {
 
     async fn draw(&self, count: usize) -> Result<Vec<LabelledTicket>> {
         let mut drawn = Vec::with_capacity(count);
-        for key in drawn(self.identities, self.seed, self.excluded).into_iter().take(count) {
+        for key in drawn_keys(self.identities, self.seed, self.excluded).into_iter().take(count) {
             let (page, _) = self.retriever.store().scroll(Some(key), 1, false).await?;
             drawn.extend(page.into_iter().map(|stored| stored.example.labelled));
         }
