@@ -3,11 +3,12 @@
 use std::fmt;
 use std::sync::Arc;
 
+use futures::stream::{Stream, StreamExt as _};
+
 use crate::data::taxonomy::Taxonomy;
 use crate::data::ticket::Ticket;
 use crate::label::Labeler;
 use crate::{Error, Result};
-use futures::stream::{Stream, StreamExt as _};
 
 mod builder;
 mod calibrations;
@@ -22,7 +23,6 @@ mod runner;
 
 pub use builder::ClassifierBuilder;
 pub use calibrations::{CascadeEntry, Entry, Setup, Stored, cascade_threshold};
-pub(crate) use classification::milliseconds;
 pub use classification::{Classification, Considered, Latency, Neighbour, SCHEMA, Step};
 pub use hierarchy::Strategy;
 pub(crate) use identities::StoredIdentities;

@@ -12,20 +12,20 @@ use crate::data::label::Label;
 use crate::data::taxonomy::Taxonomy;
 use crate::data::ticket::LabelledTicket;
 use crate::label::{CascadeLabeler, Labeler};
-use crate::measure::eval::stats::{real, wilson};
 use crate::pipeline::{CascadeEntry, Classification, Entry, Examples, Judge, Options, Progress, Retriever, Stored};
 use crate::stages::confidence::{self, Calibration};
+use crate::statistics::reliability::{expected_calibration_error, reliability};
+use crate::statistics::{real, wilson};
 use crate::store::{MANIFEST_BLOB, Manifest};
 use crate::{Error, Result};
 
 mod answers;
 mod dial;
 mod platt;
-mod quality;
 
+pub use crate::statistics::reliability::Bin;
 pub use dial::{Dial, set};
 pub use platt::fit;
-pub use quality::{Bin, expected_calibration_error, reliability};
 
 /// An answer whose right intent is known.
 #[derive(Debug, Clone, Copy, PartialEq)]

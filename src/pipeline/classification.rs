@@ -10,6 +10,7 @@ use crate::data::decision::{Decision, ReasonCode};
 use crate::data::evidence::Vote;
 use crate::data::label::Usage;
 use crate::data::taxonomy::Route;
+use crate::statistics::milliseconds;
 
 /// The form of a [`Classification`] in JSON. Keys may be added within it; none is removed.
 pub const SCHEMA: u32 = 1;
@@ -155,10 +156,6 @@ impl Latency {
     fn sum(embed: f64, retrieve: f64, label: f64) -> Self {
         Self { embed, retrieve, label, total: to_microseconds(embed + retrieve + label) }
     }
-}
-
-pub(crate) fn milliseconds(duration: Duration) -> f64 {
-    to_microseconds(duration.as_secs_f64() * 1e3)
 }
 
 /// Milliseconds to three decimals.

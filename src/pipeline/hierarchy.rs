@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use super::judge::{Found, Judge, View, confidence_of};
-use super::{Gathered, Retriever, Step, milliseconds};
+use super::{Gathered, Retriever, Step};
 use crate::Result;
 use crate::data::decision::Reason;
 use crate::data::evidence::Candidate;
@@ -14,6 +14,7 @@ use crate::data::example::Example;
 use crate::data::label::Label;
 use crate::data::taxonomy::Level;
 use crate::stages::policy;
+use crate::statistics::milliseconds;
 
 /// How the labeler gets to an intent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
