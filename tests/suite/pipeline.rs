@@ -77,7 +77,10 @@ async fn a_labeler_sees_exactly_as_many_calls_at_once_as_were_asked_for() {
     // Three calls wait for each other, so fewer would hang.
     let work = move |_| {
         let all_there = Arc::clone(&all_there);
-        async move { Ok(drop(all_there.wait().await)) }
+        async move {
+            all_there.wait().await;
+            Ok(())
+        }
     };
     let answers: Vec<_> = classifier(&dir, &calls, 3, work).await.classify_all(&tickets(150)).collect().await;
     assert_eq!((answers.len(), calls.most_at_once.load(SeqCst)), (150, 3));
@@ -89,12 +92,15 @@ async fn the_arms_of_an_evaluation_share_the_calls() {
     let (calls, all_there) = (Arc::<Calls>::default(), Arc::new(Barrier::new(2)));
     let work = move |_| {
         let all_there = Arc::clone(&all_there);
-        async move { Ok(drop(all_there.wait().await)) }
+        async move {
+            all_there.wait().await;
+            Ok(())
+        }
     };
     let labeler: Arc<dyn Labeler> = Arc::new(Counting(Arc::clone(&calls), work));
     let retriever = Arc::new(Retriever::open(store(&dir).await, Arc::new(Letters)).await.unwrap());
     let arms = ["a", "b", "c"].map(|name| Arm::new(name, Shows::Retrieved, Arc::clone(&labeler))).to_vec();
-    let options = EvalOptions { arms, static_examples: None, seed: 7, concurrency: 2 };
+    let options = EvalOptions { arms, static_examples: None, seed: 7, concurrency: 2, case_column: None };
     let labelled = |ticket| LabelledTicket { ticket, intent: "ay".into(), reasoning: None };
     let tickets = tickets(10).into_iter().map(labelled).collect();
     let report = evaluate(&retriever, tickets, &options, &|_, _| {}).await.unwrap();
@@ -224,6 +230,7 @@ async fn an_arm_is_charged_for_the_preparation_that_it_needs() {
         static_examples: None,
         seed: 7,
         concurrency: 4,
+        case_column: None,
     };
     let labelled = |ticket| LabelledTicket { ticket, intent: "ay".into(), reasoning: None };
     let report =
@@ -268,7 +275,7 @@ async fn arms_that_would_search_otherwise_are_refused() {
     let retriever = Arc::new(Retriever::open(store(&dir).await, Arc::new(Letters)).await.unwrap());
     let mut arms = ["a", "b"].map(|name| Arm::new(name, Shows::Retrieved, Arc::new(VoteLabeler))).to_vec();
     arms[1].options.probe = false;
-    let options = EvalOptions { arms, static_examples: None, seed: 7, concurrency: 1 };
+    let options = EvalOptions { arms, static_examples: None, seed: 7, concurrency: 1, case_column: None };
     let labelled = |ticket| LabelledTicket { ticket, intent: "ay".into(), reasoning: None };
     let tickets = tickets(2).into_iter().map(labelled).collect();
     let refused = evaluate(&retriever, tickets, &options, &|_, _| {}).await.unwrap_err();
