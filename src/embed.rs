@@ -7,6 +7,7 @@ use crate::{Error, Result};
 
 mod bm25;
 mod fastembed;
+mod hash;
 mod locate;
 mod remembering;
 mod worker;
@@ -14,6 +15,7 @@ mod worker;
 pub use self::bm25::{Bm25, Bm25Settings};
 use self::fastembed::PROVIDED;
 pub use self::fastembed::{DEFAULT_MODEL, FastEmbedder, INT8_MODEL};
+pub use self::hash::HashEmbedder;
 pub use self::locate::ModelPaths;
 pub use self::remembering::Remembering;
 

@@ -51,10 +51,10 @@ pub mod unknown;
 
 pub use classifier::{Classification, Classifier, ClassifierBuilder};
 pub use decide::Decision;
-pub use embed::{DEFAULT_MODEL, Embedder, FastEmbedder, INT8_MODEL, ModelPaths};
+pub use embed::{DEFAULT_MODEL, Embedder, FastEmbedder, HashEmbedder, INT8_MODEL, ModelPaths};
 pub use error::{Error, ErrorKind, Result};
 pub use label::{AnswerForm, CascadeLabeler, ClaudeLabeler, IntentsMode, Label, Labeler, VoteLabeler};
 pub use retrieve::Evidence;
-pub use store::{EdgeStore, Example, ExampleStore, ServerStore, StoreLocation};
+pub use store::{EdgeStore, Example, ExampleStore, MemoryStore, ServerStore, StoreLocation};
 pub use taxonomy::Taxonomy;
 pub use ticket::{LabelledTicket, Ticket};

@@ -112,7 +112,7 @@ fn another_ending_or_a_missing_folder_is_refused_before_anything_runs() {
 
 #[test]
 fn the_page_works_in_a_browser() {
-    let bench = Bench::with_store();
+    let bench = Bench::with_model_and_store();
     let file = report_of_vote(&bench);
     let Some(browser) = Browser::find() else { return };
     let page = browser.open(&bench, &file, "");
