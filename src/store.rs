@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use crate::Result;
-use crate::embed::SparseVector;
-use crate::taxonomy::Taxonomy;
-use crate::ticket::LabelledTicket;
+use crate::data::example::SparseVector;
+use crate::data::taxonomy::Taxonomy;
+use crate::data::ticket::LabelledTicket;
 
 mod edge;
 mod filter;

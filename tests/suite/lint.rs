@@ -7,8 +7,8 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
-use ticket_router::index::IndexOptions;
-use ticket_router::lint::{Corpus, Kind, LintReport, Suggestion, corrections, lint};
+use ticket_router::learn::index::IndexOptions;
+use ticket_router::measure::lint::{Corpus, Kind, LintReport, Suggestion, corrections, lint};
 
 use crate::fixture::{Bench, Desk, repository, small_tickets};
 

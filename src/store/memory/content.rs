@@ -7,7 +7,8 @@ use uuid::Uuid;
 
 use super::super::{Example, Hit, Hits, Point, Query, StoredExample};
 use super::matcher::Matcher;
-use crate::embed::{SparseVector, cosine};
+use crate::embed::cosine;
+use crate::data::example::SparseVector;
 use crate::{Error, Result};
 
 /// Cheap enough to copy: examples and vectors are shared with the copy.
