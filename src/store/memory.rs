@@ -6,9 +6,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use async_trait::async_trait;
 use uuid::Uuid;
 
-use super::{
-    CollectionSettings, Example, ExampleStore, Hits, Point, Query, Rebuild, RebuildOptions, StoreInfo, StoredExample,
-};
+use super::{CollectionSettings, ExampleStore, Hits, Query, Rebuild, RebuildOptions, StoreInfo};
+use crate::data::example::{Example, Point, StoredExample};
 use crate::{Error, Result};
 
 mod content;

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use super::super::{Example, Hit, Hits, Point, Query, StoredExample};
 use super::matcher::Matcher;
+use crate::data::example::{Example, Point, SparseVector, StoredExample};
 use crate::embed::cosine;
-use crate::data::example::SparseVector;
+use crate::store::{Hit, Hits, Query};
 use crate::{Error, Result};
 
 /// Cheap enough to copy: examples and vectors are shared with the copy.

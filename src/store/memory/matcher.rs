@@ -2,7 +2,8 @@
 
 use chrono::{DateTime, NaiveDate, NaiveDateTime, Utc};
 
-use super::super::{Condition, Example, Filter};
+use crate::data::example::Example;
+use crate::store::{Condition, Filter};
 use crate::{Error, Result};
 
 /// A filter whose moments and fields are read already.
