@@ -17,10 +17,9 @@ pub(super) struct Content {
     number: u64,
     dimension: usize,
     examples: BTreeMap<Uuid, Kept>,
-    /// How many examples there were ever. The engine, too, goes on counting those that were removed, until the
-    /// content is built anew; the scores would differ otherwise.
+    /// How many examples there are, and how many have a word. As in Qdrant's engine, those that were removed are
+    /// counted until the content is built anew; the scores would differ otherwise.
     counted: usize,
-    /// How many examples have a word.
     having: HashMap<u32, usize>,
     blobs: BTreeMap<String, Arc<[u8]>>,
 }
@@ -60,16 +59,25 @@ impl Content {
             self.check(&point.dense)?;
         }
         for Point { example, dense, sparse } in points {
-            let key = example.key;
-            self.counted += usize::from(!self.examples.contains_key(&key));
-            self.delete(&[key]);
             for index in &sparse.indices {
                 *self.having.entry(*index).or_default() += 1;
             }
             let kept = Kept { example: Arc::new(example), dense: dense.into(), sparse: Arc::new(sparse) };
-            self.examples.insert(key, kept);
+            match self.examples.insert(kept.example.key, kept) {
+                None => self.counted += 1,
+                Some(replaced) => self.discount(&replaced),
+            }
         }
         Ok(())
+    }
+
+    /// Takes the words of an example that was replaced out of the count.
+    fn discount(&mut self, replaced: &Kept) {
+        for index in &replaced.sparse.indices {
+            if let Some(count) = self.having.get_mut(index) {
+                *count -= 1;
+            }
+        }
     }
 
     fn check(&self, vector: &[f32]) -> Result<()> {
@@ -101,12 +109,8 @@ impl Content {
     }
 
     pub(super) fn delete(&mut self, keys: &[Uuid]) {
-        for kept in keys.iter().filter_map(|key| self.examples.remove(key)) {
-            for index in &kept.sparse.indices {
-                if let Some(count) = self.having.get_mut(index) {
-                    *count -= 1;
-                }
-            }
+        for key in keys {
+            self.examples.remove(key);
         }
     }
 
