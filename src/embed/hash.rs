@@ -64,8 +64,8 @@ fn add(vector: &mut [f32], bytes: &[u8], weight: f32) {
 
 #[cfg(test)]
 mod tests {
-    use super::super::cosine;
     use super::*;
+    use crate::statistics::cosine;
 
     #[test]
     fn texts_with_the_same_words_are_near_each_other() {

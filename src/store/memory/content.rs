@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::matcher::Matcher;
 use crate::data::example::{Example, Point, SparseVector, StoredExample};
-use crate::embed::cosine;
+use crate::statistics::cosine;
 use crate::store::{Hit, Hits, Query};
 use crate::{Error, Result};
 
