@@ -23,8 +23,11 @@ name = "password_reset"
 /// Rows in which parcels are urgent and passwords are not.
 fn rows() -> String {
     let row = |i: usize| {
-        let (word, intent, urgency) =
-            if i % 2 == 0 { ("parcel", "order_status", "High") } else { ("password", "password_reset", "low") };
+        let (word, intent, urgency) = if i.is_multiple_of(2) {
+            ("parcel", "order_status", "High")
+        } else {
+            ("password", "password_reset", "low")
+        };
         json!({"id": format!("S-{i}"), "text": format!("My {word} number {i} needs attention"), "intent": intent,
             "attributes": {"urgency": urgency}})
         .to_string()
