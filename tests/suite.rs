@@ -1,5 +1,8 @@
 //! The integration tests, one program so that the engine is linked once.
 //!
+//! Logic is tested in this process on a `fixture::Desk`; the program is started, in a `fixture::Bench`, for what the
+//! command line promises.
+//!
 //! Where a new test goes: what the program does by command in `index`, `classify`, `eval`
 //! (`eval_arms`, `eval_figures`, `eval_honest`), `calibrate`, `lint`, `store`, `taxonomy`; what is retrieved and how it is used in `retrieval`, the way down a taxonomy in
 //! `hierarchy`; in `attributes` and `shortlist` what is asked beside the intent and which
