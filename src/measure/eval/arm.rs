@@ -17,9 +17,9 @@ pub enum Shows {
     Nothing,
     /// The same examples for every ticket: those that are given, or `k` drawn from the store.
     Static,
-    /// The same examples for every ticket, as many as are about as long as what retrieval shows.
+    /// The same examples for every ticket: as many as are about as long, in all, as those that retrieval shows.
     StaticTokens,
-    /// The `k` that retrieval chooses.
+    /// The `k` examples that retrieval chooses.
     Retrieved,
 }
 
@@ -32,7 +32,7 @@ pub struct Arm {
     pub shows: Shows,
     /// Who labels.
     pub labeler: Arc<dyn Labeler>,
-    /// Who is asked again after it, to see whether the answer stays; not scored.
+    /// Labelers that are asked again, to see whether the answer stays. They are not scored.
     pub again: Vec<Arc<dyn Labeler>>,
     /// How many examples are shown.
     pub k: usize,
@@ -40,7 +40,7 @@ pub struct Arm {
     pub selection: Selection,
     /// How the labeler gets to an intent.
     pub strategy: Strategy,
-    /// The confidence below which a ticket goes to review; the labeler's own unless given.
+    /// The confidence below which a ticket goes to review; `None` means the labeler's own.
     pub min_confidence: Option<f32>,
 }
 
@@ -60,7 +60,7 @@ impl Arm {
         }
     }
 
-    /// A judge for the first answer, then one for each time that it is asked again.
+    /// A judge for the first answer, then one for each labeler of `again`.
     pub(super) fn judges(&self, examples: &Examples) -> Vec<Judge> {
         let judge = |labeler: &Arc<dyn Labeler>| {
             Judge::new(Arc::clone(labeler), examples.clone(), self.k, self.min_confidence)

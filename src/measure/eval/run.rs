@@ -17,7 +17,7 @@ use crate::{Error, Result};
 /// How many tickets are embedded together.
 pub(crate) const EMBED_CHUNK: usize = 64;
 
-/// What came of some tickets; vectors run along the tickets.
+/// What came of some tickets. All lists are in the order of the tickets.
 pub(super) struct Answered {
     pub(super) taxonomy: Taxonomy,
     pub(super) tickets: Vec<LabelledTicket>,
@@ -27,7 +27,7 @@ pub(super) struct Answered {
     pub(super) unknown_gold: usize,
     pub(super) in_store: usize,
     pub(super) dropped: usize,
-    /// One for each arm.
+    /// The answers of each arm.
     pub(super) arms: Vec<ArmAnswers>,
     pub(super) notes: Vec<String>,
 }
@@ -36,7 +36,7 @@ pub(super) struct Answered {
 #[derive(Default)]
 pub(super) struct ArmAnswers {
     pub(super) answers: Vec<Result<Classification>>,
-    /// Whether the intent stayed when it was asked again; empty when it was not.
+    /// Whether the intent stayed when the arm was asked again; empty when it was asked once.
     pub(super) stable: Vec<bool>,
 }
 
@@ -49,7 +49,7 @@ impl Answered {
         })
     }
 
-    /// Adds the tickets of another part; its notes say the same of another store.
+    /// Adds the tickets of another part. Its notes are left out: they say the same of another store.
     pub(super) fn extend(&mut self, other: Self) {
         self.tickets.extend(other.tickets);
         self.gold.extend(other.gold);
@@ -86,7 +86,7 @@ pub(super) async fn answer(
         })
         .collect();
     let in_store = tickets.iter().filter(|(_, keys)| !keys.is_empty()).count();
-    // The probe has learned from every stored ticket, so on those it would only recite.
+    // The probe has learned from every stored ticket, so on those it would only recite its lesson.
     let mut without_probe = !retriever.has_probe();
     if !without_probe && in_store == given {
         notes.push("all tickets are in the store, so the probe, which has learned from them, was left out".to_owned());
@@ -112,7 +112,7 @@ pub(super) async fn answer(
         seed: options.seed,
     };
     let mut arms = Vec::with_capacity(options.arms.len());
-    // Without the probe that it was made with a calibration does not hold.
+    // A calibration that was made with the probe does not hold without it.
     let does_hold = retriever.has_probe() != without_probe;
     for arm in &options.arms {
         let mut judges = arm.judges(&fixed.of(arm, &mut notes).await?);
@@ -149,7 +149,7 @@ pub(super) async fn answer(
     while let Some((is_duplicate, of_ticket)) = stream.next().await {
         has_duplicate.push(is_duplicate);
         for (arm, (answer, stable)) in answers.iter_mut().zip(of_ticket) {
-            // What is wrong with the set-up is no property of a ticket.
+            // A fault of the set-up says nothing about a ticket.
             if let Err(e) = &answer
                 && e.is_fatal()
             {
@@ -191,8 +191,8 @@ async fn answer_all(
     (has_near_duplicate(&gathered), answers)
 }
 
-/// Whether one of the examples that were found says nearly the same as the ticket. Its intent does
-/// not matter: what the labeler sees is nearly the ticket itself.
+/// Whether one of the neighbours says nearly the same as the ticket. Its intent does not matter: the labeler sees
+/// nearly the ticket itself.
 fn has_near_duplicate(gathered: &Gathered) -> bool {
     let is_near = |candidate: &Candidate| {
         is_near_text(candidate.cosine, &gathered.ticket.text, &candidate.example.labelled.ticket.text)
@@ -200,7 +200,7 @@ fn has_near_duplicate(gathered: &Gathered) -> bool {
     gathered.candidates.iter().any(is_near)
 }
 
-/// The first answer, unless a later one shows that the run must not go on.
+/// The first answer; but an error of a later one that stops the run comes first.
 fn one_answer(mut answers: Vec<Result<Classification>>) -> Answer {
     let intent = |answer: &Result<Classification>| answer.as_ref().ok().map(|answer| answer.intent.clone());
     let first = intent(&answers[0]);

@@ -1,5 +1,5 @@
-//! Stores that live as long as a measurement: some examples, indexed as usual, in a folder that
-//! is removed afterwards. No text is embedded twice.
+//! Stores that live as long as a measurement: some examples, indexed as usual, in a folder that is removed
+//! afterwards. No text is embedded twice.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -22,7 +22,7 @@ pub struct TemporaryStores {
     without_probe: bool,
 }
 
-/// A filled store, and what reads it. The folder goes last.
+/// A filled store, and what reads it. The folder is removed last.
 pub(super) struct Filled {
     pub(super) retriever: Retriever,
     /// What was indexed.
@@ -33,7 +33,7 @@ pub(super) struct Filled {
 }
 
 impl TemporaryStores {
-    /// Stores whose examples `embedder` embeds; without a taxonomy their labels are the intents.
+    /// Stores whose examples `embedder` embeds. Without a taxonomy their labels are the intents.
     #[must_use]
     pub fn new(embedder: Arc<dyn Embedder>, taxonomy: Option<Taxonomy>) -> Self {
         let embedder = Arc::new(Remembering::new(embedder));
@@ -99,7 +99,7 @@ impl TemporaryStores {
     }
 }
 
-/// A folder of its owner's alone, removed at the end.
+/// A folder that its owner alone can read, removed at the end.
 struct Folder(PathBuf);
 
 impl Folder {
@@ -114,7 +114,7 @@ impl Folder {
     }
 }
 
-/// Fails when it is there already: it would be somebody else's.
+/// Makes the folder. Fails when it is there already: then it is somebody else's.
 fn make_private(path: &Path) -> std::io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     #[cfg(unix)]
@@ -124,7 +124,7 @@ fn make_private(path: &Path) -> std::io::Result<()> {
 
 impl Drop for Folder {
     fn drop(&mut self) {
-        // What cannot be removed is the system's to clean up.
+        // What cannot be removed is left to the system.
         let _ = std::fs::remove_dir_all(&self.0);
     }
 }
