@@ -16,9 +16,14 @@ mod filter;
 #[cfg(all(feature = "embedded", feature = "server"))]
 mod location;
 mod manifest;
+mod memory;
 mod pages;
 #[cfg(feature = "server")]
 mod server;
+#[cfg_attr(
+    not(any(feature = "embedded", feature = "server")),
+    expect(dead_code, reason = "how Qdrant keeps examples matters to its stores alone")
+)]
 mod settings;
 
 #[cfg(feature = "embedded")]
@@ -27,6 +32,7 @@ pub use filter::{Condition, Filter};
 #[cfg(all(feature = "embedded", feature = "server"))]
 pub use location::{StoreLocation, StoreOptions};
 pub use manifest::{FORMAT_VERSION, Manifest};
+pub use memory::MemoryStore;
 pub use pages::Pages;
 #[cfg(feature = "server")]
 pub use server::{Connection, ServerStore};
