@@ -94,7 +94,7 @@ async fn the_arms_of_an_evaluation_share_the_calls() {
     let labeler: Arc<dyn Labeler> = Arc::new(Counting(Arc::clone(&calls), work));
     let retriever = Arc::new(Retriever::open(store(&dir).await, Arc::new(Letters)).await.unwrap());
     let arms = ["a", "b", "c"].map(|name| Arm::new(name, Shows::Retrieved, Arc::clone(&labeler))).to_vec();
-    let options = EvalOptions { arms, static_examples: None, seed: 7, concurrency: 2 };
+    let options = EvalOptions { arms, static_examples: None, seed: 7, concurrency: 2, case_column: None };
     let labelled = |ticket| LabelledTicket { ticket, intent: "ay".into(), reasoning: None };
     let tickets = tickets(10).into_iter().map(labelled).collect();
     let report = evaluate(&retriever, tickets, &options, &|_, _| {}).await.unwrap();
@@ -224,6 +224,7 @@ async fn an_arm_is_charged_for_the_preparation_that_it_needs() {
         static_examples: None,
         seed: 7,
         concurrency: 4,
+        case_column: None,
     };
     let labelled = |ticket| LabelledTicket { ticket, intent: "ay".into(), reasoning: None };
     let report =
@@ -268,7 +269,7 @@ async fn arms_that_would_search_otherwise_are_refused() {
     let retriever = Arc::new(Retriever::open(store(&dir).await, Arc::new(Letters)).await.unwrap());
     let mut arms = ["a", "b"].map(|name| Arm::new(name, Shows::Retrieved, Arc::new(VoteLabeler))).to_vec();
     arms[1].options.probe = false;
-    let options = EvalOptions { arms, static_examples: None, seed: 7, concurrency: 1 };
+    let options = EvalOptions { arms, static_examples: None, seed: 7, concurrency: 1, case_column: None };
     let labelled = |ticket| LabelledTicket { ticket, intent: "ay".into(), reasoning: None };
     let tickets = tickets(2).into_iter().map(labelled).collect();
     let refused = evaluate(&retriever, tickets, &options, &|_, _| {}).await.unwrap_err();
