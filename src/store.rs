@@ -16,6 +16,7 @@ mod filter;
 #[cfg(all(feature = "embedded", feature = "server"))]
 mod location;
 mod manifest;
+mod memory;
 mod pages;
 #[cfg(feature = "server")]
 mod server;
@@ -27,6 +28,7 @@ pub use filter::{Condition, Filter};
 #[cfg(all(feature = "embedded", feature = "server"))]
 pub use location::{StoreLocation, StoreOptions};
 pub use manifest::{FORMAT_VERSION, Manifest};
+pub use memory::MemoryStore;
 pub use pages::Pages;
 #[cfg(feature = "server")]
 pub use server::{Connection, ServerStore};

@@ -34,7 +34,10 @@ enum Beyond {
 /// Answers that the sources of one run have in common: what several of them ask alike is sent,
 /// and paid for, once.
 #[derive(Default)]
-pub struct Asked(Mutex<HashMap<RequestKey, Arc<OnceCell<(Answer, Duration)>>>>);
+pub struct Asked(Mutex<HashMap<RequestKey, Shared>>);
+
+/// An answer that several sources wait for, and how long it took.
+type Shared = Arc<OnceCell<(Answer, Duration)>>;
 
 /// Answers requests. One source serves one pass over the tickets: it numbers equal requests.
 pub struct AnswerSource {

@@ -11,7 +11,7 @@ use super::evidence::EvidenceArgs;
 use crate::claude::Client;
 use crate::cli::config::{self, Config};
 use crate::data::ticket::LabelledTicket;
-use crate::embed::{DEFAULT_MODEL, Embedder, FastEmbedder};
+use crate::embed::{DEFAULT_MODEL, Embedder, FastEmbedder, HashEmbedder};
 use crate::input::{self, InputOptions};
 use crate::label::{CascadeLabeler, Labeler, VoteLabeler};
 use crate::pipeline::{Options, Retriever, cascade_threshold};
@@ -101,6 +101,9 @@ impl Settings {
     }
 
     pub(super) async fn embedder(&self) -> Result<Arc<dyn Embedder>> {
+        if self.embedder == HashEmbedder::NAME {
+            return Ok(Arc::new(HashEmbedder));
+        }
         let (name, paths) = (self.embedder.clone(), config::model_paths(self.model_dir.clone()));
         let loaded = tokio::task::spawn_blocking(move || FastEmbedder::load(&name, &paths)).await;
         Ok(Arc::new(loaded.map_err(|e| Error::embedder(format!("the embedder could not be loaded: {e}")))??))

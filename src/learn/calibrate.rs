@@ -241,8 +241,10 @@ fn vote_answer(votes: &[Vote], gold: &str) -> Answer {
 
 fn cascade(own: &[Answer], of_vote: &[Answer], spent: &Spent, options: &CalibrateOptions) -> Cascade {
     let dial = set(of_vote, options.target, options.confidence);
-    let right =
-        of_vote.iter().zip(own).filter(|(vote, own)| if takes(vote, dial.threshold) { vote.right } else { own.right });
+    let right = of_vote
+        .iter()
+        .zip(own)
+        .filter(|(vote, own)| if takes(**vote, dial.threshold) { vote.right } else { own.right });
     let right = right.count();
     let asked = spent.answers > 0;
     let cost = spent.cost.filter(|_| asked).map(|cost| cost / real(spent.answers));
@@ -254,7 +256,7 @@ fn cascade(own: &[Answer], of_vote: &[Answer], spent: &Spent, options: &Calibrat
 }
 
 /// Whether a cascade takes the vote's answer.
-fn takes(vote: &Answer, threshold: Option<f32>) -> bool {
+fn takes(vote: Answer, threshold: Option<f32>) -> bool {
     vote.routable && threshold.is_some_and(|threshold| vote.score >= threshold)
 }
 
@@ -320,7 +322,7 @@ mod tests {
                 };
                 let label = cascade.label(&evidence).await.unwrap();
                 assert_eq!(label.model.is_none(), is_taken, "{intent} {share}");
-                assert_eq!(takes(&vote_answer(&votes, "a"), Some(0.7)), is_taken, "{intent} {share}");
+                assert_eq!(takes(vote_answer(&votes, "a"), Some(0.7)), is_taken, "{intent} {share}");
             }
         }
     }

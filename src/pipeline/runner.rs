@@ -56,9 +56,10 @@ pub fn run(
     let concurrency = concurrency.max(1);
     let calls = Arc::new(Calls { width: Arc::new(Semaphore::new(concurrency)), fatal: OnceLock::new() });
     let (sender, under_way) = mpsc::channel(concurrency * WAITING);
-    let starter = Starter { retriever, judges: Arc::clone(&judges), calls: Arc::clone(&calls), sender };
+    let count = judges.len();
+    let starter = Starter { retriever, judges, calls: Arc::clone(&calls), sender };
     let starting = Some(OwnTask::spawn(starter.start_all(tasks)));
-    stream::unfold(Run { under_way, calls, judges: judges.len(), starting }, Run::next)
+    stream::unfold(Run { under_way, calls, judges: count, starting }, Run::next)
 }
 
 /// The calls of a run.
@@ -157,7 +158,11 @@ fn prepare(
     options: Arc<Options>,
     tasks: Vec<Task>,
 ) -> impl Stream<Item = Result<Gathered>> + Send {
-    let groups: Vec<Vec<Task>> = tasks.chunks(EMBED_AHEAD).map(<[Task]>::to_vec).collect();
+    let mut rest = tasks.into_iter();
+    let groups = std::iter::from_fn(move || {
+        let group: Vec<Task> = rest.by_ref().take(EMBED_AHEAD).collect();
+        (!group.is_empty()).then_some(group)
+    });
     stream::iter(groups)
         .map(move |group| {
             let (retriever, tickets) = (Arc::clone(&retriever), group.len());

@@ -179,16 +179,16 @@ mod tests {
         let within = |why| Some(Reason::Within("g".into(), Box::new(why)));
         let unsure_step =
             || within(Reason::Compared(Standard::Agreement { intent: "a".into(), confidence: 0.1, asked: 0.5 }));
-        let refused = Some(Doubt::Refused(None));
+        let refused = || Doubt::Refused(None);
         let of = |label: &Label, has_text, unlike, unsure_step| {
             let facts = Facts { has_text, unlike, unsure_step, ..facts(label, &taxonomy, 1.0) };
             let decided = decide(&facts, &terms);
             assert_eq!(decided.decision, Decision::Review);
             decided.reason.code()
         };
-        let (named, doubted) = (label(Some("a"), None), label(Some("a"), refused.clone()));
+        let (named, doubted) = (label(Some("a"), None), label(Some("a"), Some(refused())));
         assert_eq!(of(&doubted, false, unlike(), unsure_step()), ReasonCode::NoText);
-        assert_eq!(of(&doubted, true, unlike(), within(Reason::Doubt(refused.unwrap()))), ReasonCode::Refused);
+        assert_eq!(of(&doubted, true, unlike(), within(Reason::Doubt(refused()))), ReasonCode::Refused);
         assert_eq!(of(&named, true, unlike(), unsure_step()), ReasonCode::UnlikeAnything);
         assert_eq!(of(&named, true, None, unsure_step()), ReasonCode::StepUnsure);
         assert_eq!(of(&label(None, None), true, None, None), ReasonCode::NoIntent);

@@ -27,7 +27,7 @@ fn share(value: &Value, of: &Value) -> f64 {
 
 #[test]
 fn what_is_calibrated_on_one_half_holds_on_the_other() {
-    let bench = Bench::with_store();
+    let bench = Bench::with_model_and_store();
     let (even, _) = (half(&bench, false), half(&bench, true));
     let before = retrieved(&bench, &[]);
     assert_eq!(before["calibrated"], false);
@@ -58,7 +58,7 @@ fn what_is_calibrated_on_one_half_holds_on_the_other() {
 
 #[test]
 fn a_calibrated_answer_says_so_and_one_that_does_not_fit_is_refused() {
-    let bench = Bench::with_store();
+    let bench = Bench::with_model_and_store();
     let even = half(&bench, false);
     let summary = bench.run(&["calibrate", &even, "--labeler", "vote", "--target-precision", "0.9"]).ok().stdout;
     assert!(summary.contains("the dial    90.0 %") && summary.contains("coverage"), "{summary}");
@@ -157,7 +157,7 @@ async fn a_calibration_of_claude_holds_for_its_model_and_prompt_alone_and_shows_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cascade_has_the_threshold_that_the_store_is_calibrated_to_and_says_so() {
-    let bench = Bench::with_store();
+    let bench = Bench::with_model_and_store();
     let double = Double::answering(tagged("order_status")).await;
     let (even, odd) = (half(&bench, false), half(&bench, true));
     let few: Vec<String> =
@@ -215,7 +215,7 @@ async fn a_cascade_has_the_threshold_that_the_store_is_calibrated_to_and_says_so
 
 #[test]
 fn a_topic_that_was_never_seen_is_reviewed_unless_that_is_off() {
-    let bench = Bench::with_store();
+    let bench = Bench::with_model_and_store();
     let classify =
         ["classify", "Which opening is best against the Sicilian defence in chess?", "--labeler", "vote", "--json"];
     let run = |args: &[&str]| bench.run(&[&classify[..], args].concat()).ok().json();
@@ -233,7 +233,7 @@ fn a_topic_that_was_never_seen_is_reviewed_unless_that_is_off() {
 
 #[test]
 fn of_the_held_out_tickets_few_on_known_topics_are_taken_for_unknown() {
-    let bench = Bench::with_store();
+    let bench = Bench::with_model_and_store();
     let heldout = examples("heldout.jsonl");
     let args = ["classify", "--input", heldout.to_str().unwrap(), "--labeler", "vote", "--json"];
     let answers = bench.run(&args).ok().json_lines();

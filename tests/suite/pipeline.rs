@@ -77,7 +77,10 @@ async fn a_labeler_sees_exactly_as_many_calls_at_once_as_were_asked_for() {
     // Three calls wait for each other, so fewer would hang.
     let work = move |_| {
         let all_there = Arc::clone(&all_there);
-        async move { Ok(drop(all_there.wait().await)) }
+        async move {
+            all_there.wait().await;
+            Ok(())
+        }
     };
     let answers: Vec<_> = classifier(&dir, &calls, 3, work).await.classify_all(&tickets(150)).collect().await;
     assert_eq!((answers.len(), calls.most_at_once.load(SeqCst)), (150, 3));
@@ -89,7 +92,10 @@ async fn the_arms_of_an_evaluation_share_the_calls() {
     let (calls, all_there) = (Arc::<Calls>::default(), Arc::new(Barrier::new(2)));
     let work = move |_| {
         let all_there = Arc::clone(&all_there);
-        async move { Ok(drop(all_there.wait().await)) }
+        async move {
+            all_there.wait().await;
+            Ok(())
+        }
     };
     let labeler: Arc<dyn Labeler> = Arc::new(Counting(Arc::clone(&calls), work));
     let retriever = Arc::new(Retriever::open(store(&dir).await, Arc::new(Letters)).await.unwrap());

@@ -9,7 +9,7 @@ use qdrant_client::qdrant::{CreateCollectionBuilder, Distance, PointStruct, Upse
 use ticket_router::input::{self, InputOptions};
 use ticket_router::learn::index::{IndexOptions, index};
 use ticket_router::store::{Connection, RebuildOptions, ServerStore};
-use ticket_router::{ErrorKind, ExampleStore};
+use ticket_router::{Embedder as _, ErrorKind, ExampleStore, HashEmbedder};
 use tonic::Code;
 
 use crate::contract::data::{DIMENSION, near, points};
@@ -340,7 +340,7 @@ async fn a_store_of_another_embedder_is_refused_and_can_be_rebuilt_keeping_the_o
     assert_eq!((old.count().await.unwrap(), old.info().await.unwrap().dimension), (30, DIMENSION));
     // Kept once more, it is the next one.
     double.run(&bench, &["index", "--rebuild", "--keep-old"]).ok();
-    assert_eq!(old.info().await.unwrap().dimension, 384);
+    assert_eq!(old.info().await.unwrap().dimension, HashEmbedder.dimension());
     // Without it, what nobody names any longer goes, and what is kept stays.
     double.run(&bench, &["index", "--rebuild"]).ok();
     let (collections, aliases) = double.names();

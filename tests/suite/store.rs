@@ -15,8 +15,8 @@ fn checksum(bench: &Bench, store: &str) -> String {
 fn info_says_what_a_store_is() {
     let bench = Bench::with_small_store();
     let info = bench.run(&["store", "info", "--json"]).ok().json();
-    assert_eq!((&info["examples"], &info["intents"], &info["dimension"]), (&30.into(), &3.into(), &384.into()));
-    assert_eq!(info["embedder"], "all-MiniLM-L6-v2");
+    assert_eq!((&info["examples"], &info["intents"], &info["dimension"]), (&30.into(), &3.into(), &256.into()));
+    assert_eq!(info["embedder"], "hash");
     assert!(info["disk_bytes"].as_u64().unwrap() > 10_000, "{info}");
     assert!(info["blobs"]["manifest.json"].as_u64().unwrap() > 100, "{info}");
     assert!(info["checksum"].is_null(), "{info}");

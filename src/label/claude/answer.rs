@@ -52,7 +52,7 @@ fn value_of<'a>(attribute: &'a Attribute, given: &[(String, String)]) -> Result<
 pub(super) fn doubt(answer: &Answer, named: Option<&str>, known: bool) -> Option<Doubt> {
     match answer.stop_reason.as_deref() {
         Some("end_turn" | "stop_sequence") | None => {}
-        Some("refusal") => return Some(Doubt::Refused(answer.refusal_category().map(Into::into))),
+        Some("refusal") => return Some(Doubt::Refused(answer.refusal_category())),
         // A whole answer may have come before the limit; it is checked like any other.
         Some("max_tokens") if known => {}
         Some("max_tokens") => return Some(Doubt::CutOff),

@@ -1,9 +1,7 @@
-//! Stores that live as long as a measurement: some examples, indexed as usual, in a folder that
-//! is removed afterwards. No text is embedded twice.
+//! Stores that live as long as a measurement: some examples, indexed as usual, in
+//! memory. No text is embedded twice.
 
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use crate::data::taxonomy::Taxonomy;
 use crate::data::ticket::LabelledTicket;
@@ -11,7 +9,7 @@ use crate::embed::{Embedder, Remembering};
 use crate::input::{Row, RowContent};
 use crate::learn::index::{IndexOptions, index};
 use crate::pipeline::Retriever;
-use crate::store::{EdgeStore, ExampleStore};
+use crate::store::{ExampleStore, MemoryStore};
 use crate::{Error, Result};
 
 /// Makes temporary stores, all with the same taxonomy and embedder.
@@ -20,14 +18,13 @@ pub struct TemporaryStores {
     taxonomy: Option<Taxonomy>,
 }
 
-/// A filled store, and what reads it. The folder goes last.
+/// What reads a filled store.
 pub(super) struct Filled {
     pub(super) retriever: Arc<Retriever>,
     /// What was indexed.
     pub(super) examples: usize,
     /// What could not be indexed, and why.
     pub(super) note: Option<String>,
-    _folder: Folder,
 }
 
 impl TemporaryStores {
@@ -59,8 +56,7 @@ impl TemporaryStores {
 
     /// Indexes these examples. Fails when none of them can be used.
     pub(super) async fn fill(&self, examples: &[LabelledTicket]) -> Result<Filled> {
-        let folder = Folder::create()?;
-        let store = Arc::new(EdgeStore::open_or_create(&folder.0, self.embedder.dimension()).await?);
+        let store = Arc::new(MemoryStore::new(self.embedder.dimension()));
         let row = |labelled: &LabelledTicket| Row {
             place: format!("ticket {}", labelled.ticket.id),
             id: Some(labelled.ticket.id.clone()),
@@ -82,36 +78,6 @@ impl TemporaryStores {
         }
         let note = first.map(|first| format!("{} tickets could not be learned from; {first}", report.rejected));
         let retriever = Retriever::open(store, Arc::clone(&self.embedder) as Arc<dyn Embedder>).await?;
-        Ok(Filled { retriever: Arc::new(retriever), examples: report.total, note, _folder: folder })
-    }
-}
-
-/// A folder of its owner's alone, removed at the end.
-struct Folder(PathBuf);
-
-impl Folder {
-    fn create() -> Result<Self> {
-        static NUMBER: AtomicUsize = AtomicUsize::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        let path = std::env::temp_dir().join(format!("ticket-router-{}-{number}", std::process::id()));
-        make_private(&path).map_err(|e| {
-            Error::store(format!("cannot make the temporary store {}: {e}; remove it, or set TMPDIR", path.display()))
-        })?;
-        Ok(Self(path))
-    }
-}
-
-/// Fails when it is there already: it would be somebody else's.
-fn make_private(path: &Path) -> std::io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(path)
-}
-
-impl Drop for Folder {
-    fn drop(&mut self) {
-        // What cannot be removed is the system's to clean up.
-        let _ = std::fs::remove_dir_all(&self.0);
+        Ok(Filled { retriever: Arc::new(retriever), examples: report.total, note })
     }
 }
