@@ -20,6 +20,10 @@ mod memory;
 mod pages;
 #[cfg(feature = "server")]
 mod server;
+#[cfg_attr(
+    not(any(feature = "embedded", feature = "server")),
+    expect(dead_code, reason = "how Qdrant keeps examples matters to its stores alone")
+)]
 mod settings;
 
 #[cfg(feature = "embedded")]

@@ -134,6 +134,7 @@ impl Error {
         self.status
     }
 
+    #[cfg(feature = "claude")]
     pub(crate) fn with_status(mut self, status: u16) -> Self {
         self.status = Some(status);
         self

@@ -324,7 +324,7 @@ fn one_file_knows_every_adapter() {
     let knows_many = |file: &str, names: &BTreeSet<&str>| names.len() > usize::from(file.starts_with("cli/"));
     let found: BTreeSet<String> = named
         .iter()
-        .filter(|(file, names)| many(file, names))
+        .filter(|(file, names)| knows_many(file, names))
         .map(|(file, names)| format!("src/{file}: {names:?}"))
         .collect();
     is_empty(&found.into_iter().collect::<Vec<_>>(), "only cli/wiring.rs knows every adapter");
