@@ -58,7 +58,7 @@ impl Source {
                 Item::Mod(it) if !is_for_tests(&it.attrs) => {
                     let name = it.ident.to_string();
                     module.modules.push(Named(name.clone(), is_public(&it.vis)));
-                    let below = [&place[..], &[name.clone()]].concat();
+                    let below = [&place[..], std::slice::from_ref(&name)].concat();
                     match it.content {
                         Some((_, items)) => self.module(items, &folder.join(&name), below),
                         None => self.file(&folder.join(format!("{name}.rs")), &folder.join(&name), below),
