@@ -20,6 +20,7 @@ mod builder;
 mod hierarchy;
 mod judge;
 mod retriever;
+mod served;
 
 pub use builder::ClassifierBuilder;
 pub use hierarchy::{Step, Strategy};
@@ -208,7 +209,7 @@ impl Classifier {
 
     /// The intents that answers are chosen from.
     #[must_use]
-    pub fn taxonomy(&self) -> &Taxonomy {
+    pub fn taxonomy(&self) -> Arc<Taxonomy> {
         self.retriever.taxonomy()
     }
 

@@ -219,7 +219,8 @@ async fn rebuild(
     let texts = staying().chain(&plan.to_embed).map(|example| example.labelled.ticket.text.as_str());
     let settings = Bm25Settings::measured(texts)?;
     let bm25 = Bm25::new(&settings)?;
-    let options = RebuildOptions { dimension: embedder.dimension(), points, keep_old, resume: None };
+    let options =
+        RebuildOptions { dimension: embedder.dimension(), bm25: settings.clone(), points, keep_old, resume: None };
     let mut next = store.rebuild(options).await?;
     let mut written = plan.to_embed.len();
 

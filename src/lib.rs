@@ -55,6 +55,6 @@ pub use embed::{DEFAULT_MODEL, Embedder, FastEmbedder, INT8_MODEL, ModelPaths};
 pub use error::{Error, ErrorKind, Result};
 pub use label::{AnswerForm, CascadeLabeler, ClaudeLabeler, IntentsMode, Label, Labeler, VoteLabeler};
 pub use retrieve::Evidence;
-pub use store::{EdgeStore, Example, ExampleStore, ServerStore, StoreLocation};
+pub use store::{Content, EdgeStore, Example, ExampleStore, ServerStore, StoreLocation};
 pub use taxonomy::Taxonomy;
 pub use ticket::{LabelledTicket, Ticket};

@@ -11,7 +11,7 @@ use ticket_router::store::{
     StoredExample, example_key,
 };
 use ticket_router::ticket::text_hash;
-use ticket_router::{EdgeStore, Error, ExampleStore as _, FastEmbedder, config};
+use ticket_router::{Content as _, EdgeStore, Error, ExampleStore as _, FastEmbedder, config};
 
 use super::data::Data;
 use super::{Outcome, ours};

@@ -140,9 +140,20 @@ impl Stored {
         serde_json::to_vec_pretty(self).map_err(|e| unwritable(&e))
     }
 
-    /// Writes them.
-    pub async fn write(&self, store: &dyn ExampleStore) -> Result<()> {
-        store.put_blob(CALIBRATION_BLOB, self.to_json()?).await
+    /// Adds the calibration of a labeler, and of the cascade's own threshold where there is one; those of others
+    /// stay. Fails, and writes nothing, when the store cannot say which there are. What cannot be understood is
+    /// replaced: it can only be made again.
+    pub async fn add(
+        store: &dyn ExampleStore,
+        labeler: &str,
+        entry: Entry,
+        cascade: Option<CascadeEntry>,
+    ) -> Result<()> {
+        let before = store.blob(CALIBRATION_BLOB).await?;
+        let mut stored = before.and_then(|bytes| Self::from_json(&bytes).ok()).unwrap_or_default();
+        stored.cascade = cascade.or(stored.cascade);
+        stored.labelers.insert(labeler.to_owned(), entry);
+        store.put_blob(CALIBRATION_BLOB, stored.to_json()?).await
     }
 
     /// The calibration of a labeler if it fits the set-up, and what the user should know of it: that

@@ -93,7 +93,7 @@ impl Judge {
 
     /// What a calibration of its answers holds for.
     pub fn setup(&self, retriever: &Retriever) -> Result<Setup> {
-        let identity = self.labeler.identity(retriever.taxonomy())?;
+        let identity = self.labeler.identity(&retriever.taxonomy())?;
         let shown = identity.prompt.is_some().then(|| format!("{} {:?}", self.k, self.selection).to_lowercase());
         let of_search = retriever.setup(self.strategy);
         Ok(Setup { model: identity.model, prompt: identity.prompt, examples: shown, ..of_search })

@@ -1,32 +1,29 @@
 //! Embeds tickets and finds the examples most like them.
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
 use super::Strategy;
+use super::served::Served;
 use crate::calibrate::Setup;
-use crate::embed::{Bm25, Embedder, embed_checked};
+use crate::embed::{Embedder, embed_checked};
 use crate::probe::Probe;
 use crate::rank::{self, Vote};
 use crate::retrieve::{BM25_WEIGHT, CANDIDATES, Candidate, fuse};
-use crate::store::{
-    Example, ExampleStore, Filter, MANIFEST_BLOB, Manifest, PROBE_BLOB, Query, example_key, taxonomy_of,
-};
-use crate::taxonomy::{Levels, Taxonomy};
+use crate::store::{Example, ExampleStore, Filter, Query, Reader, Snapshot, example_key};
+use crate::taxonomy::Taxonomy;
 use crate::ticket::{LabelledTicket, Ticket, text_hash};
 use crate::unknown::Floor;
 use crate::{Error, Result};
 
 /// A store and the embedder it was built with.
 pub struct Retriever {
-    store: Arc<dyn ExampleStore>,
-    embedder: Arc<dyn Embedder>,
-    bm25: Bm25,
-    taxonomy: Arc<Taxonomy>,
-    levels: OnceLock<Levels>,
-    probe: Option<Probe>,
+    reader: Reader,
+    /// Made of the snapshot that was searched in last.
+    served: RwLock<Arc<Served>>,
+    without_probe: bool,
     without_unknown: bool,
     filter: Filter,
     turn: tokio::sync::Mutex<()>,
@@ -65,6 +62,8 @@ pub struct Gathered {
     pub taxonomy: Arc<Taxonomy>,
     /// Below what it counts as unlike everything seen, if that is asked for.
     pub floor: Option<Floor>,
+    /// What it was searched for in.
+    pub(super) served: Arc<Served>,
     /// How it was searched for.
     pub(super) scope: Scope,
     /// What the user should know.
@@ -74,29 +73,15 @@ pub struct Gathered {
 }
 
 impl Retriever {
-    /// Checks that the store fits the embedder and reads its taxonomy.
+    /// Checks that the store fits the embedder and reads its taxonomy. What is written to the store later is
+    /// followed.
     pub async fn open(store: Arc<dyn ExampleStore>, embedder: Arc<dyn Embedder>) -> Result<Self> {
-        let manifest = store.blob(MANIFEST_BLOB).await?.ok_or_else(|| {
-            Error::store("the store has no manifest: no index run has completed on it; run ticket-router index again")
-        })?;
-        let manifest = Manifest::from_json(&manifest)?;
-        manifest.check(embedder.as_ref()).await?;
-        let taxonomy = taxonomy_of(store.as_ref()).await?;
-        if manifest.examples > 0 && store.count().await? == 0 {
-            return Err(Error::store(format!(
-                "the store is damaged: it holds none of the {} examples that were written; index again into a new --store",
-                manifest.examples
-            )));
-        }
-        let bm25 = Bm25::new(&manifest.bm25)?;
-        let probe = store.blob(PROBE_BLOB).await?.map(|bytes| Probe::from_bytes(&bytes, &taxonomy)).transpose()?;
+        let reader = Reader::open(store, embedder).await?;
+        let served = RwLock::new(Arc::new(Served::new(reader.known())?));
         Ok(Self {
-            store,
-            embedder,
-            bm25,
-            taxonomy: Arc::new(taxonomy),
-            levels: OnceLock::new(),
-            probe: probe.filter(Probe::is_useful),
+            reader,
+            served,
+            without_probe: false,
             without_unknown: false,
             filter: Filter::default(),
             turn: tokio::sync::Mutex::new(()),
@@ -113,7 +98,7 @@ impl Retriever {
     /// Leaves the probe out: the neighbours alone vote.
     #[must_use]
     pub fn without_probe(mut self) -> Self {
-        self.probe = None;
+        self.without_probe = true;
         self
     }
 
@@ -128,32 +113,50 @@ impl Retriever {
     pub(crate) fn setup(&self, strategy: Strategy) -> Setup {
         let filter = if self.filter == Filter::default() { String::new() } else { format!("{:?}", self.filter.must) };
         let strategy = format!("{strategy:?}").to_lowercase();
-        let (embedder, probe, unknown) = (self.embedder.name().to_owned(), self.has_probe(), !self.without_unknown);
+        let (embedder, probe, unknown) =
+            (self.reader.embedder().name().to_owned(), self.has_probe(), !self.without_unknown);
         Setup { embedder, strategy, probe, filter, unknown, ..Setup::default() }
     }
 
     /// Whether the store's probe, which has seen every example, has a say.
     #[must_use]
     pub fn has_probe(&self) -> bool {
-        self.probe.is_some()
+        !self.without_probe && self.known().probe.is_some()
     }
 
-    /// The intents of the store.
+    /// The intents of the store, as they were at the last search.
     #[must_use]
-    pub fn taxonomy(&self) -> &Taxonomy {
-        &self.taxonomy
-    }
-
-    /// The levels of its taxonomy.
-    #[must_use]
-    pub fn levels(&self) -> &Levels {
-        self.levels.get_or_init(|| Levels::of(&self.taxonomy))
+    pub fn taxonomy(&self) -> Arc<Taxonomy> {
+        Arc::clone(self.known().taxonomy())
     }
 
     /// The store itself.
     #[must_use]
     pub fn store(&self) -> &dyn ExampleStore {
-        self.store.as_ref()
+        self.reader.store().as_ref()
+    }
+
+    fn known(&self) -> Arc<Served> {
+        Arc::clone(&self.served.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What a snapshot is searched by; where it cannot be used, what was used before.
+    fn serve(&self, snapshot: Arc<Snapshot>) -> Arc<Served> {
+        let known = self.known();
+        if Arc::ptr_eq(&known.snapshot, &snapshot) {
+            return known;
+        }
+        match Served::new(snapshot) {
+            Ok(served) => {
+                let served = Arc::new(served);
+                *self.served.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&served);
+                served
+            }
+            Err(e) => {
+                tracing::error!("what is new in the store cannot be used; what was known goes on serving: {e}");
+                known
+            }
+        }
     }
 
     /// Embeds and searches for one ticket.
@@ -188,7 +191,7 @@ impl Retriever {
             notes.push(ticket.shorten().into_iter().collect());
         }
         let texts = tickets.iter().map(|ticket| ticket.text.clone()).collect();
-        match embed_checked(self.embedder.as_ref(), texts).await {
+        match embed_checked(self.reader.embedder().as_ref(), texts).await {
             Ok(vectors) => {
                 let time = begun.elapsed() / u32::try_from(tickets.len().max(1)).unwrap_or(u32::MAX);
                 let parts = tickets.into_iter().zip(vectors).zip(notes);
@@ -203,32 +206,47 @@ impl Retriever {
     pub async fn search(&self, embedded: Embedded, scope: Scope) -> Result<Gathered> {
         let Embedded { ticket, vector, notes, time } = embedded;
         let begun = Instant::now();
-        let candidates = self.candidates(&ticket, &vector, self.filter.clone(), &scope).await?;
-        let votes = self.votes(&candidates, &vector, &scope);
-        let shortlist = rank::shortlist(&votes, &self.taxonomy);
-        let taxonomy = Arc::clone(&self.taxonomy);
+        let mut served = self.serve(self.reader.snapshot().await);
+        let search =
+            async |served: &Served| self.candidates(served, &ticket, &vector, self.filter.clone(), &scope).await;
+        let candidates = match search(&served).await {
+            Ok(candidates) => candidates,
+            // The generation may have been replaced so long ago that it is gone.
+            Err(e) => {
+                served = self.serve(self.reader.newer_than(&served.snapshot).await.ok_or(e)?);
+                search(&served).await?
+            }
+        };
+        let votes = self.votes(&served, &candidates, &vector, &scope);
+        let taxonomy = Arc::clone(served.taxonomy());
+        let shortlist = rank::shortlist(&votes, &taxonomy);
         let times = (time, begun.elapsed());
-        let probe = self.probe.as_ref().filter(|_| !scope.without_probe);
+        let probe = self.probe(&served, &scope);
         let floor = (!self.without_unknown).then(|| Floor { familiarity: probe.map(Probe::familiarity_floor) });
-        Ok(Gathered { ticket, vector, candidates, votes, shortlist, taxonomy, floor, scope, notes, times })
+        Ok(Gathered { ticket, vector, candidates, votes, shortlist, taxonomy, floor, served, scope, notes, times })
+    }
+
+    fn probe<'a>(&self, served: &'a Served, scope: &Scope) -> Option<&'a Probe> {
+        served.probe.as_ref().filter(|_| !self.without_probe && !scope.without_probe)
     }
 
     /// What candidates, and the probe unless it is left out, say of a ticket.
-    pub(super) fn votes(&self, candidates: &[Candidate], vector: &[f32], scope: &Scope) -> Vec<Vote> {
-        match &self.probe {
-            Some(probe) if !scope.without_probe => rank::combine(candidates, probe, vector),
-            _ => rank::vote(candidates),
+    pub(super) fn votes(&self, served: &Served, candidates: &[Candidate], vector: &[f32], scope: &Scope) -> Vec<Vote> {
+        match self.probe(served, scope) {
+            Some(probe) => rank::combine(candidates, probe, vector),
+            None => rank::vote(candidates),
         }
     }
 
     /// Searches once more for a gathered ticket, among the examples of these intents alone.
     pub(super) async fn candidates_within(&self, gathered: &Gathered, intents: Vec<String>) -> Result<Vec<Candidate>> {
         let filter = self.filter.clone().within(intents);
-        self.candidates(&gathered.ticket, &gathered.vector, filter, &gathered.scope).await
+        self.candidates(&gathered.served, &gathered.ticket, &gathered.vector, filter, &gathered.scope).await
     }
 
     async fn candidates(
         &self,
+        served: &Served,
         ticket: &Ticket,
         vector: &[f32],
         filter: Filter,
@@ -236,32 +254,17 @@ impl Retriever {
     ) -> Result<Vec<Candidate>> {
         let query = Query {
             dense: vector.to_vec(),
-            sparse: self.bm25.query(&ticket.text),
+            sparse: served.bm25.query(&ticket.text),
             limit: CANDIDATES,
             filter,
             exclude: scope.exclude.clone(),
             exact: false,
         };
-        let mut candidates = fuse(self.store.query(query).await?, vector, BM25_WEIGHT);
+        let mut candidates = fuse(served.snapshot.content().query(query).await?, vector, BM25_WEIGHT);
         // A taxonomy that came later may know fewer intents, or know them by other names; what
         // it does not know is never given out.
-        candidates.retain_mut(|candidate| self.resolve(candidate));
+        candidates.retain_mut(|candidate| resolve(candidate, served.taxonomy()));
         Ok(candidates)
-    }
-
-    /// Puts a candidate's intent under its own name; false when the taxonomy lacks it.
-    fn resolve(&self, candidate: &mut Candidate) -> bool {
-        let stored = &candidate.example.labelled.intent;
-        match self.taxonomy.resolve(stored) {
-            None => false,
-            Some(name) if name == stored => true,
-            Some(name) => {
-                let mut example = Example::clone(&candidate.example);
-                name.clone_into(&mut example.labelled.intent);
-                candidate.example = Arc::new(example);
-                true
-            }
-        }
     }
 
     /// Embeds fixed examples; their intents are checked against the taxonomy.
@@ -270,12 +273,13 @@ impl Retriever {
             labelled.ticket.shorten();
         }
         let texts = examples.iter().map(|labelled| labelled.ticket.text.clone()).collect();
-        let vectors = embed_checked(self.embedder.as_ref(), texts).await?;
+        let vectors = embed_checked(self.reader.embedder().as_ref(), texts).await?;
+        let taxonomy = self.taxonomy();
         examples
             .into_iter()
             .zip(vectors)
             .map(|(mut labelled, vector)| {
-                let intent = self.taxonomy.resolve(&labelled.intent).ok_or_else(|| {
+                let intent = taxonomy.resolve(&labelled.intent).ok_or_else(|| {
                     Error::bad_input(format!(
                         "the static example {} has the intent {:?}, which the store does not know; correct it",
                         labelled.ticket.id, labelled.intent
@@ -287,5 +291,20 @@ impl Retriever {
                 Ok((Arc::new(Example { key, source: String::new(), labelled, text_hash }), vector.into()))
             })
             .collect()
+    }
+}
+
+/// Puts a candidate's intent under its own name; false when the taxonomy lacks it.
+fn resolve(candidate: &mut Candidate, taxonomy: &Taxonomy) -> bool {
+    let stored = &candidate.example.labelled.intent;
+    match taxonomy.resolve(stored) {
+        None => false,
+        Some(name) if name == stored => true,
+        Some(name) => {
+            let mut example = Example::clone(&candidate.example);
+            name.clone_into(&mut example.labelled.intent);
+            candidate.example = Arc::new(example);
+            true
+        }
     }
 }

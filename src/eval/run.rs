@@ -164,7 +164,7 @@ pub(super) async fn answer(
         progress(done, total);
     }
     drop(stream);
-    let taxonomy = taxonomy.clone();
+    let taxonomy = Taxonomy::clone(&taxonomy);
     Ok(Answered { taxonomy, tickets, gold, has_duplicate, unknown_gold, in_store, dropped, arms: answers, notes })
 }
 

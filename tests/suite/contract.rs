@@ -172,8 +172,10 @@ contract! {
     contents:
         blobs_are_kept_byte_for_byte,
         blobs_are_no_examples,
+        blobs_that_are_written_at_once_stay_whole,
         readers_see_the_old_content_until_a_rebuild_is_committed,
         a_rebuild_that_is_dropped_leaves_nothing,
+        every_change_changes_the_revision,
         a_named_rebuild_goes_on_where_it_was,
         a_rebuild_may_change_the_dimension,
         a_rebuild_that_expects_many_holds_the_few_it_gets;

@@ -6,10 +6,12 @@ use std::time::{Duration, Instant};
 
 use qdrant_client::Qdrant;
 use qdrant_client::qdrant::{CreateCollectionBuilder, Distance, PointStruct, UpsertPointsBuilder, VectorParamsBuilder};
+use ticket_router::calibrate::{Entry, Setup, Stored};
+use ticket_router::confidence::Calibration;
 use ticket_router::index::{IndexOptions, index};
 use ticket_router::input::{self, InputOptions};
 use ticket_router::store::{Connection, RebuildOptions, ServerStore};
-use ticket_router::{ErrorKind, ExampleStore};
+use ticket_router::{Content as _, ErrorKind, ExampleStore};
 use tonic::Code;
 
 use crate::contract::data::{DIMENSION, near, points};
@@ -183,6 +185,30 @@ async fn what_no_repetition_changes_is_not_sent_again() {
         assert!(error.to_string().contains(&double.url()), "{error}");
         assert_eq!(double.calls("Count"), before + sent, "{code:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_calibration_is_not_written_where_those_of_others_cannot_be_read() {
+    let double = QdrantDouble::start();
+    let store = ServerStore::open_or_create(double.connection(), "desk", DIMENSION).await.unwrap();
+    let calibration = Calibration { slope: 1.0, intercept: 0.0, threshold: Some(0.5), target: 0.9 };
+    let entry = Entry {
+        setup: Setup::default(),
+        calibration,
+        confidence: 0.9,
+        coverage: 0.5,
+        n: 100,
+        made_at: None,
+        examples_then: 100,
+        changed: 0,
+        changed_in_place: 0,
+    };
+    Stored::add(&store, "claude", entry.clone(), None).await.unwrap();
+    double.fail_next(1, "Get", Fault::Refused(Code::InvalidArgument));
+    assert!(Stored::add(&store, "vote", entry.clone(), None).await.is_err());
+    assert_eq!(Stored::read(&store).await.unwrap().labelers.keys().collect::<Vec<_>>(), ["claude"]);
+    Stored::add(&store, "vote", entry, None).await.unwrap();
+    assert_eq!(Stored::read(&store).await.unwrap().labelers.keys().collect::<Vec<_>>(), ["claude", "vote"]);
 }
 
 #[test]

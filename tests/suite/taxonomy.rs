@@ -4,7 +4,7 @@ use std::fs;
 
 use serde_json::{Value, json};
 use ticket_router::store::TAXONOMY_BLOB;
-use ticket_router::{EdgeStore, ExampleStore as _, Taxonomy};
+use ticket_router::{Content as _, EdgeStore, ExampleStore as _, Taxonomy};
 
 use crate::fixture::{Bench, Outcome, examples, small_tickets};
 

@@ -9,6 +9,7 @@ use std::fs::{self, File};
 use std::io::{ErrorKind as IoErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::lock;
 use crate::{Error, Result};
 
 const POINTER: &str = "CURRENT";
@@ -111,8 +112,12 @@ impl Generation {
         let pointer = root.join(POINTER);
         fs::remove_file(&pointer).map_err(|e| failed("remove", &pointer, &e))?;
         self.remove()?;
-        let lock = root.join(super::LOCK_FILE);
-        fs::remove_file(&lock).map_err(|e| failed("remove", &lock, &e))?;
+        for lock in [lock::BULK, lock::OPEN].map(|name| root.join(name)) {
+            match fs::remove_file(&lock) {
+                Err(e) if e.kind() != IoErrorKind::NotFound => return Err(failed("remove", &lock, &e)),
+                _ => {}
+            }
+        }
         // What else is in the folder is not ours.
         let _ = fs::remove_dir(root);
         Ok(())
@@ -136,17 +141,17 @@ impl Generation {
         write_in_one_step(&self.path.join(BLOBS), name, content)
     }
 
-    /// Removes what killed or replaced runs left behind.
-    pub(super) fn remove_others(&self, root: &Path) -> Result<()> {
+    /// Removes what killed or replaced runs left behind, save what is still held here.
+    pub(super) fn remove_others(&self, root: &Path, held: &[Self]) -> Result<()> {
         for (_, path) in numbered(root)? {
-            if path != self.path {
+            if path != self.path && held.iter().all(|held| held.path != path) {
                 Self { path }.remove()?;
             }
         }
         Ok(())
     }
 
-    pub(super) fn remove(self) -> Result<()> {
+    pub(super) fn remove(&self) -> Result<()> {
         fs::remove_dir_all(&self.path).map_err(|e| failed("remove", &self.path, &e))
     }
 }
@@ -166,10 +171,9 @@ pub(super) fn check_own(root: &Path) -> Result<()> {
         return Ok(());
     }
     let entries = fs::read_dir(root).map_err(|e| failed("read", root, &e))?;
-    let foreign = entries
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .find(|name| name != super::LOCK_FILE && !name.starts_with(POINTER) && number_of(name).is_none());
+    let foreign = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).find(|name| {
+        ![lock::OPEN, lock::BULK].contains(&name.as_str()) && !name.starts_with(POINTER) && number_of(name).is_none()
+    });
     match foreign {
         None => Ok(()),
         Some(name) => Err(Error::store(format!(

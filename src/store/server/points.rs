@@ -189,7 +189,9 @@ impl Server {
         };
         let reply =
             self.send("counting intents", request, |client, request| async move { client.facet(request).await });
-        let named = reply.await?.hits.into_iter().filter_map(|hit| match hit.value?.variant? {
+        // A server also lists the values that no point has any more, as often as 0 times.
+        let there = reply.await?.hits.into_iter().filter(|hit| hit.count > 0);
+        let named = there.filter_map(|hit| match hit.value?.variant? {
             facet_value::Variant::StringValue(name) => Some((name, usize::try_from(hit.count).ok()?)),
             _ => None,
         });

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use ticket_router::store::{MANIFEST_BLOB, Point, Query, RebuildOptions, TAXONOMY_BLOB};
+use ticket_router::store::{MANIFEST_BLOB, Point, Query, RebuildOptions, Revision, TAXONOMY_BLOB};
 
 use super::Place;
 use super::data::{DIMENSION, all, example, ids, near, point, points};
@@ -46,6 +46,22 @@ pub async fn blobs_are_no_examples(place: &dyn Place) {
     assert_eq!(store.relabel("a", "b").await.unwrap(), 5);
     store.delete(points.iter().map(|point| point.example.key).collect()).await.unwrap();
     assert_eq!(store.blob("blob 19").await.unwrap().unwrap(), b"ticket word0 of a");
+}
+
+pub async fn blobs_that_are_written_at_once_stay_whole(place: &dyn Place) {
+    let store = place.open().await;
+    for _ in 0..5 {
+        let writing = (0..8_u8).map(|writer| {
+            let store = store.clone();
+            tokio::spawn(async move { store.put_blob("note", vec![writer; 200_000 + usize::from(writer)]).await })
+        });
+        for done in futures::future::join_all(writing).await {
+            done.unwrap().unwrap();
+        }
+        let found = store.blob("note").await.unwrap().unwrap();
+        assert_eq!(found.len(), 200_000 + usize::from(found[0]));
+        assert!(found.iter().all(|byte| *byte == found[0]));
+    }
 }
 
 pub async fn readers_see_the_old_content_until_a_rebuild_is_committed(place: &dyn Place) {
@@ -155,4 +171,27 @@ pub async fn a_rebuild_that_expects_many_holds_the_few_it_gets(place: &dyn Place
     assert_eq!((store.count().await.unwrap(), all(store.as_ref()).await.len()), (40, 40));
     let hits = store.query(Query { exact: false, ..near(&few[3], 40) }).await.unwrap();
     assert_eq!((hits.dense.len(), hits.sparse.len(), ids(&hits.dense)[0]), (40, 40, "n3"));
+}
+
+pub async fn every_change_changes_the_revision(place: &dyn Place) {
+    let store = place.open().await;
+    let written = points(4, "a");
+    let mut revisions = store.revisions();
+    let mut next = async |what: &str| {
+        revisions.changed().await.unwrap();
+        let revision = revisions.borrow_and_update().clone();
+        (revision.changes, revision.tag(what).unwrap().to_owned())
+    };
+    store.upsert(written.clone()).await.unwrap();
+    let (changes, first) = next(Revision::EXAMPLES).await;
+    assert_eq!(changes, 4);
+    assert_eq!(store.relabel("a", "b").await.unwrap(), 4);
+    let (changes, second) = next(Revision::EXAMPLES).await;
+    assert_eq!(changes, 8);
+    assert_ne!(first, second);
+    store.delete(vec![written[0].example.key]).await.unwrap();
+    assert_eq!(next(Revision::EXAMPLES).await.0, 9);
+    store.put_blob(TAXONOMY_BLOB, b"{}".to_vec()).await.unwrap();
+    let (changes, _) = next(TAXONOMY_BLOB).await;
+    assert_eq!(changes, 9);
 }
