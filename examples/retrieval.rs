@@ -9,18 +9,20 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use clap::Parser;
-use ticket_router::classifier::{Examples, Gathered, Judge, Retriever, Scope};
 use ticket_router::claude::estimate::BYTES_PER_TOKEN;
 use ticket_router::claude::{DEFAULT_MODEL as CLAUDE, Models};
+use ticket_router::data::evidence::Candidate;
+use ticket_router::data::evidence::Vote;
 use ticket_router::embed::{Bm25, Bm25Settings, Remembering, cosine};
-use ticket_router::index::{IndexOptions, index};
 use ticket_router::input::{Row, RowContent};
 use ticket_router::label::IntentsMode;
-use ticket_router::probe::Probe;
-use ticket_router::prompt::Prompts;
-use ticket_router::rank::{self, Vote};
-use ticket_router::retrieve::{BM25_WEIGHT, CANDIDATES, Candidate, fuse};
-use ticket_router::select::{Selection, is_near_text, select};
+use ticket_router::learn::index::{IndexOptions, index};
+use ticket_router::learn::probe::Probe;
+use ticket_router::pipeline::{Examples, Gathered, Judge, Retriever, Scope};
+use ticket_router::stages::prompt::Prompts;
+use ticket_router::stages::rank::{self};
+use ticket_router::stages::retrieve::{BM25_WEIGHT, CANDIDATES, fuse};
+use ticket_router::stages::select::{Selection, is_near_text, select};
 use ticket_router::store::{MANIFEST_BLOB, Manifest, PROBE_BLOB, Query};
 use ticket_router::{
     AnswerForm, ClaudeLabeler, DEFAULT_MODEL, EdgeStore, Embedder, ExampleStore as _, FastEmbedder, LabelledTicket,

@@ -12,12 +12,12 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use futures::{StreamExt as _, stream};
-use ticket_router::classifier::{Examples, Judge, Retriever, Scope};
 use ticket_router::claude::{
     AnswerSource, Client, ClientSettings, Credentials, DEFAULT_MODEL as CLAUDE, Ledger, Models, PaceLimits,
 };
 use ticket_router::input::{self, InputOptions};
-use ticket_router::prompt::Prompts;
+use ticket_router::pipeline::{Examples, Judge, Retriever, Scope};
+use ticket_router::stages::prompt::Prompts;
 use ticket_router::{AnswerForm, ClaudeLabeler, DEFAULT_MODEL, EdgeStore, FastEmbedder, Labeler, ModelPaths, Ticket};
 
 #[path = "shared/process.rs"]

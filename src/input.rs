@@ -4,7 +4,7 @@
 use std::io::Read as _;
 use std::path::{Path, PathBuf};
 
-use crate::ticket::{LabelledTicket, Ticket};
+use crate::data::ticket::{LabelledTicket, Ticket};
 use crate::{Error, Result};
 
 mod delimited;

@@ -6,8 +6,8 @@ use async_trait::async_trait;
 use serde::Serialize;
 
 use crate::Result;
-use crate::retrieve::Evidence;
-use crate::taxonomy::Taxonomy;
+use crate::data::evidence::Evidence;
+use crate::data::taxonomy::Taxonomy;
 
 mod cascade;
 mod claude;

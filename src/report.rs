@@ -27,7 +27,7 @@ pub use taxonomy::{findings, relabel_summary};
 
 use serde_json::{Value, json};
 
-use crate::eval::EvalReport;
+use crate::measure::eval::EvalReport;
 
 /// An evaluation as JSON with everything: beside the report, how it came about (`run`) and in each
 /// arm its answers (`records`).

@@ -21,9 +21,10 @@ use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::Result;
-use crate::embed::{Bm25Settings, SparseVector};
-use crate::taxonomy::Taxonomy;
-use crate::ticket::LabelledTicket;
+use crate::embed::Bm25Settings;
+use crate::data::example::SparseVector;
+use crate::data::taxonomy::Taxonomy;
+use crate::data::ticket::LabelledTicket;
 
 mod edge;
 mod filter;

@@ -5,12 +5,10 @@ use std::path::Path;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+use ticket_router::data::example::{Example, Point, StoredExample, example_key};
+use ticket_router::data::ticket::text_hash;
 use ticket_router::embed::{Bm25, Bm25Settings};
-use ticket_router::store::{
-    CollectionSettings, Example, MANIFEST_BLOB, Manifest, PROBE_BLOB, Point, Quantization, RebuildOptions,
-    StoredExample, example_key,
-};
-use ticket_router::ticket::text_hash;
+use ticket_router::store::{CollectionSettings, MANIFEST_BLOB, Manifest, PROBE_BLOB, Quantization, RebuildOptions};
 use ticket_router::{Content as _, EdgeStore, Error, ExampleStore as _, FastEmbedder, config};
 
 use super::data::Data;

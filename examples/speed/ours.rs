@@ -9,13 +9,13 @@ use std::time::Instant;
 
 use futures::future::try_join_all;
 use serde_json::Value;
-use ticket_router::classifier::{DEFAULT_K, Retriever, Scope};
 use ticket_router::claude::{DEFAULT_MODEL as CLAUDE, Models};
-use ticket_router::decide::decide;
-use ticket_router::index::{IndexOptions, IndexReport, index};
 use ticket_router::input::{Row, RowContent};
-use ticket_router::prompt::Prompts;
-use ticket_router::select::{Selection, select};
+use ticket_router::learn::index::{IndexOptions, IndexReport, index};
+use ticket_router::pipeline::{DEFAULT_K, Retriever, Scope};
+use ticket_router::stages::decide::decide;
+use ticket_router::stages::prompt::Prompts;
+use ticket_router::stages::select::{Selection, select};
 use ticket_router::{
     AnswerForm, Classifier, ClaudeLabeler, EdgeStore, Embedder, Error, Evidence, FastEmbedder, Label, Labeler as _,
     LabelledTicket, Ticket, VoteLabeler, config,

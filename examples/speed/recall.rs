@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use ticket_router::retrieve::CANDIDATES;
+use ticket_router::stages::retrieve::CANDIDATES;
 use ticket_router::store::Query;
 use ticket_router::{Content as _, EdgeStore, Error, Result};
 

@@ -8,8 +8,8 @@ use clap::{Args, ValueEnum};
 use super::claude::ClaudeRun;
 use super::evidence::{SelectionArg, StrategyArg};
 use super::wiring::{LabelerKind, Labelling, share};
-use crate::classifier::Retriever;
-use crate::eval::{Arm, Shows};
+use crate::pipeline::Retriever;
+use crate::measure::eval::{Arm, Shows};
 use crate::label::{Labeler, VoteLabeler};
 use crate::{Error, Result};
 

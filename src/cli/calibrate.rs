@@ -9,8 +9,8 @@ use super::output::Output;
 use super::progress::Progress;
 use super::wiring::{LabelerArgs, Settings, read_labelled};
 use super::{CommonArgs, InputArgs, say, summary};
-use crate::calibrate::{CalibrateOptions, calibrate};
-use crate::classifier::Retriever;
+use crate::learn::calibrate::{CalibrateOptions, calibrate};
+use crate::pipeline::Retriever;
 use crate::report;
 
 /// What `calibrate` takes.

@@ -10,9 +10,9 @@ use clap::{Args, ValueEnum};
 use crate::claude::{
     AnswerSource, Asked, Client, ClientSettings, DEFAULT_MODEL, Journal, Ledger, Model, Models, PaceLimits, RequestKey,
 };
-use crate::config::{self, Config};
+use crate::cli::config::{self, Config};
 use crate::label::{AnswerForm, CascadeLabeler, ClaudeLabeler, IntentsMode, Labeler};
-use crate::prompt::Prompts;
+use crate::stages::prompt::Prompts;
 use crate::{Error, Result};
 
 /// Flags that only matter for Claude.

@@ -3,8 +3,8 @@
 use clap::{Args, ValueEnum};
 
 use crate::Result;
-use crate::classifier::{Retriever, Strategy};
-use crate::select::Selection;
+use crate::pipeline::{Retriever, Strategy};
+use crate::stages::select::Selection;
 use crate::store::Filter;
 
 /// What the labeler gets to see.

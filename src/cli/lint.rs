@@ -11,7 +11,7 @@ use super::output::Output;
 use super::progress::Progress;
 use super::wiring::{Settings, share};
 use super::{CommonArgs, print, print_json, say};
-use crate::lint::{Corpus, Evaluation, LintReport, SURE, corrections, lint};
+use crate::measure::lint::{Corpus, Evaluation, LintReport, SURE, corrections, lint};
 use crate::{Error, Result, report};
 
 /// What `lint` takes.

@@ -8,7 +8,7 @@ use sha2::{Digest as _, Sha256};
 
 use super::output::Output;
 use super::wiring::Settings;
-use crate::eval::EvalReport;
+use crate::measure::eval::EvalReport;
 use crate::report::{self, Run};
 use crate::{Error, Result};
 

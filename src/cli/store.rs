@@ -12,7 +12,7 @@ use super::progress::Progress;
 use super::wiring::Settings;
 use super::{CommonArgs, print, print_json, say};
 use crate::store::{BLOBS, ExampleStore, MANIFEST_BLOB, Manifest, Pages, StoreInfo, StoreLocation};
-use crate::transfer::{checksum, copy};
+use crate::learn::transfer::{checksum, copy};
 use crate::{Error, Result, report};
 
 /// What `store` takes.

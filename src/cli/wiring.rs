@@ -8,14 +8,14 @@ use clap::{Args, ValueEnum};
 use super::CommonArgs;
 use super::claude::{ClaudeArgs, ClaudeRun};
 use super::evidence::{EvidenceArgs, EvidenceSettings};
-use crate::calibrate::cascade_threshold;
-use crate::classifier::{Retriever, Strategy};
-use crate::config::{self, Config};
+use crate::learn::calibrate::cascade_threshold;
+use crate::pipeline::{Retriever, Strategy};
+use crate::cli::config::{self, Config};
 use crate::embed::{DEFAULT_MODEL, Embedder, FastEmbedder};
 use crate::input::{self, InputOptions};
 use crate::label::{CascadeLabeler, Labeler, VoteLabeler};
 use crate::store::{ExampleStore, StoreLocation, StoreOptions};
-use crate::ticket::LabelledTicket;
+use crate::data::ticket::LabelledTicket;
 use crate::{Error, Result};
 
 const DEFAULT_STORE: &str = ".ticket-router";
@@ -132,7 +132,7 @@ impl LabelerArgs {
         Ok(Labelling {
             who,
             evidence: self.evidence.resolve()?,
-            k: self.evidence.k.map(|n| n as usize).or(config.k).unwrap_or(crate::classifier::DEFAULT_K),
+            k: self.evidence.k.map(|n| n as usize).or(config.k).unwrap_or(crate::pipeline::DEFAULT_K),
             min_confidence: self.min_confidence.or(config.min_confidence),
             concurrency,
             cascade_threshold: self.cascade_threshold,
@@ -146,7 +146,7 @@ impl LabelerArgs {
 
     fn concurrency(&self, config: &Config) -> usize {
         let flag = self.concurrency.map(|n| n as usize);
-        flag.or(config.concurrency).unwrap_or(crate::classifier::DEFAULT_CONCURRENCY)
+        flag.or(config.concurrency).unwrap_or(crate::pipeline::DEFAULT_CONCURRENCY)
     }
 }
 

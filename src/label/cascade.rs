@@ -7,8 +7,8 @@ use async_trait::async_trait;
 
 use super::{Identity, Label, Labeler, VoteLabeler};
 use crate::Result;
-use crate::retrieve::Evidence;
-use crate::taxonomy::Taxonomy;
+use crate::data::evidence::Evidence;
+use crate::data::taxonomy::Taxonomy;
 
 /// A cascade (Viola and Jones 2001; for language models `FrugalGPT`, Chen et al. 2023): a cheap
 /// labeler first, a dear one for what the cheap one is not sure of.
@@ -72,8 +72,8 @@ impl Labeler for CascadeLabeler {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::rank::Vote;
-    use crate::ticket::Ticket;
+    use crate::data::evidence::Vote;
+    use crate::data::ticket::Ticket;
 
     struct Fixed;
 

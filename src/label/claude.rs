@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use super::{Identity, Label, Labeler};
 use crate::claude::{AnswerSource, Model, Request};
-use crate::prompt::Prompts;
-use crate::retrieve::Evidence;
-use crate::taxonomy::Taxonomy;
-use crate::ticket::text_hash;
+use crate::stages::prompt::Prompts;
+use crate::data::evidence::Evidence;
+use crate::data::taxonomy::Taxonomy;
+use crate::data::ticket::text_hash;
 use crate::{Error, Result};
 
 mod answer;

@@ -1,13 +1,14 @@
 //! The labeler without a model: the candidates vote, each with a weight that grows with its
-//! similarity, and the probe of the store adds its opinion ([`crate::rank`]).
+//! similarity, and the probe of the store adds its opinion ([`crate::stages::rank`]).
 
 use async_trait::async_trait;
 
 use super::{Label, Labeler};
 use crate::Result;
-use crate::confidence::support;
-use crate::rank::{VOTERS, Vote, vote};
-use crate::retrieve::Evidence;
+use crate::data::evidence::support;
+use crate::stages::rank::{VOTERS, vote};
+use crate::data::evidence::Vote;
+use crate::data::evidence::Evidence;
 
 mod attributes;
 

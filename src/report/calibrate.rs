@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{clean, dollars};
-use crate::calibrate::{CalibrationReport, Cascade, Dial};
+use crate::learn::calibrate::{CalibrationReport, Cascade, Dial};
 
 /// What was learned: the dial, the probabilities, and what a cascade would save.
 #[must_use]

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{dollars, interval, percent, reading, rows};
-use crate::eval::stats::real;
-use crate::eval::{ArmReport, CurvePoint, EvalReport, Split};
+use crate::measure::eval::stats::real;
+use crate::measure::eval::{ArmReport, CurvePoint, EvalReport, Split};
 
 /// How many of the weakest intents are listed.
 const WEAKEST: usize = 8;

@@ -9,8 +9,8 @@ use minijinja::{AutoEscape, Environment, HtmlEscape, Value, context};
 use sha2::{Digest as _, Sha256};
 
 use super::{Run, reading, rows, visible};
-use crate::eval::EvalReport;
-use crate::eval::confusion::{Confusion, confusions};
+use crate::measure::eval::EvalReport;
+use crate::measure::eval::confusion::{Confusion, confusions};
 use crate::{Error, Result};
 
 mod confidence;

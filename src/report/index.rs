@@ -2,7 +2,7 @@
 
 use std::fmt::Write as _;
 
-use crate::index::IndexReport;
+use crate::learn::index::IndexReport;
 
 /// More bad rows than this are counted, not listed.
 const LISTED_ERRORS: usize = 20;

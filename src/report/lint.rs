@@ -3,7 +3,7 @@
 use std::fmt::Write as _;
 
 use super::{clean, excerpt};
-use crate::lint::{Kind, LintReport, Suggestion};
+use crate::measure::lint::{Kind, LintReport, Suggestion};
 
 /// Characters of a ticket that are shown.
 const EXCERPT: usize = 90;

@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{Run, clean, excerpt, percent, reading, rows};
-use crate::eval::confusion::confusions;
-use crate::eval::record::Record;
-use crate::eval::{ArmReport, EvalReport};
+use crate::measure::eval::confusion::confusions;
+use crate::measure::eval::record::Record;
+use crate::measure::eval::{ArmReport, EvalReport};
 
 /// Rows of a list at most.
 const ROWS: usize = 20;

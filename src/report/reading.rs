@@ -1,8 +1,8 @@
 //! An evaluation in plain sentences.
 
 use super::percent;
-use crate::eval::stats::real;
-use crate::eval::{ArmReport, Comparison, EvalReport, Shows};
+use crate::measure::eval::stats::real;
+use crate::measure::eval::{ArmReport, Comparison, EvalReport, Shows};
 
 /// Below this p-value a difference is not taken for chance.
 const ALPHA: f64 = 0.05;

@@ -3,8 +3,8 @@
 use std::collections::HashMap;
 
 use super::{dollars, interval, percent};
-use crate::eval::ArmReport;
-use crate::eval::stats::real;
+use crate::measure::eval::ArmReport;
+use crate::measure::eval::stats::real;
 
 const ARMS: [&str; 12] = [
     "arm",

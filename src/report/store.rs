@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use crate::store::{Manifest, Quantization, StoreInfo};
-use crate::transfer::CopyReport;
+use crate::learn::transfer::CopyReport;
 
 /// One line for a copy.
 #[must_use]

@@ -7,7 +7,7 @@ use super::{
     BLOBS, CALIBRATION_BLOB, Content, ExampleStore, MANIFEST_BLOB, Manifest, PROBE_BLOB, Pinned, Revision,
     TAXONOMY_BLOB,
 };
-use crate::taxonomy::Taxonomy;
+use crate::data::taxonomy::Taxonomy;
 use crate::{Error, Result};
 
 /// One generation of a store, and its blobs as they were when this was read.

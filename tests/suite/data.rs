@@ -2,8 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use ticket_router::data::taxonomy::Kind;
 use ticket_router::input::{self, InputOptions};
-use ticket_router::taxonomy::Kind;
 use ticket_router::{LabelledTicket, Taxonomy, Ticket};
 
 use crate::fixture::examples;
@@ -41,7 +41,7 @@ fn the_taxonomy_has_the_size_of_a_real_desk_and_describes_everything() {
         assert!(intent.parent.as_deref().is_none_or(|parent| categories.contains(parent)), "{}", intent.name);
     }
     let urgency = taxonomy.attributes.iter().find(|attribute| attribute.name == "urgency").unwrap();
-    let values: Vec<&str> = urgency.values.iter().map(ticket_router::taxonomy::AttributeValue::name).collect();
+    let values: Vec<&str> = urgency.values.iter().map(ticket_router::data::taxonomy::AttributeValue::name).collect();
     assert_eq!(values, ["low", "normal", "high", "critical"]);
 }
 

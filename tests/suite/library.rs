@@ -5,8 +5,8 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use futures::StreamExt as _;
 use tempfile::TempDir;
-use ticket_router::index::{IndexOptions, index};
 use ticket_router::input::{self, InputOptions};
+use ticket_router::learn::index::{IndexOptions, index};
 use ticket_router::{
     Classifier, Decision, EdgeStore, Embedder, ErrorKind, Evidence, ExampleStore, Label, Labeler, Result, Ticket,
     VoteLabeler,

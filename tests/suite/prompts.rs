@@ -4,11 +4,11 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 use ticket_router::claude::Models;
-use ticket_router::parse::parse;
-use ticket_router::prompt::Prompts;
-use ticket_router::retrieve::{Candidate, Evidence};
-use ticket_router::select::Chosen;
-use ticket_router::store::{Example, example_key};
+use ticket_router::data::evidence::Chosen;
+use ticket_router::data::evidence::{Candidate, Evidence};
+use ticket_router::data::example::{Example, example_key};
+use ticket_router::stages::parse::parse;
+use ticket_router::stages::prompt::Prompts;
 use ticket_router::{AnswerForm, ClaudeLabeler, IntentsMode, Labeler as _, LabelledTicket, Taxonomy, Ticket};
 
 const TAXONOMY: &str = r#"

@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 
 use qdrant_client::Qdrant;
 use qdrant_client::qdrant::{CreateCollectionBuilder, Distance, PointStruct, UpsertPointsBuilder, VectorParamsBuilder};
-use ticket_router::calibrate::{Entry, Setup, Stored};
-use ticket_router::confidence::Calibration;
-use ticket_router::index::{IndexOptions, index};
 use ticket_router::input::{self, InputOptions};
+use ticket_router::learn::calibrate::{Entry, Setup, Stored};
+use ticket_router::learn::index::{IndexOptions, index};
+use ticket_router::stages::confidence::Calibration;
 use ticket_router::store::{Connection, RebuildOptions, ServerStore};
 use ticket_router::{Content as _, ErrorKind, ExampleStore};
 use tonic::Code;
@@ -397,7 +397,7 @@ async fn requests_are_bounded_whatever_is_written() {
     let double = QdrantDouble::start();
     let connection = Connection { timeout: Duration::from_mins(1), ..double.connection() };
     let store = ServerStore::open_or_create(connection, "desk", DIMENSION).await.unwrap();
-    let long = |mut point: ticket_router::store::Point| {
+    let long = |mut point: ticket_router::data::example::Point| {
         point.example.labelled.ticket.text = "word ".repeat(4_000);
         point
     };

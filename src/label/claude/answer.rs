@@ -2,9 +2,9 @@
 //! Pure.
 
 use crate::claude::{Answer, TokenUsage};
-use crate::label::{Label, Usage};
-use crate::parse::ParsedAnswer;
-use crate::taxonomy::{Attribute, Taxonomy};
+use crate::data::label::{Label, Usage};
+use crate::stages::parse::ParsedAnswer;
+use crate::data::taxonomy::{Attribute, Taxonomy};
 
 /// Puts what an answer says into the label, in place of what an earlier one said.
 pub(super) fn read(parsed: ParsedAnswer, taxonomy: &Taxonomy, label: &mut Label) {
@@ -84,7 +84,7 @@ pub(super) fn usage(tokens: &TokenUsage) -> Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::parse::parse;
+    use crate::stages::parse::parse;
 
     const TAXONOMY: &str = r#"
         [[attribute]]

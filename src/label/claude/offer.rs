@@ -1,7 +1,7 @@
 //! Which intents a request describes: all of them, or those that retrieval puts forward.
 
-use crate::retrieve::Evidence;
-use crate::taxonomy::{Intent, Taxonomy};
+use crate::data::evidence::Evidence;
+use crate::data::taxonomy::{Intent, Taxonomy};
 
 /// With [`IntentsMode::Auto`], up to so many intents are all described in each prompt. Cached
 /// input costs a tenth, so a hundred cached definitions cost about as much as ten fresh ones,
@@ -92,7 +92,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::ticket::Ticket;
+    use crate::data::ticket::Ticket;
 
     fn evidence(intents: usize, votes: &[&str]) -> Evidence {
         let names = (0..intents).map(|i| format!("intent {i}")).chain(["None_of_these".into(), "other".into()]);

@@ -9,8 +9,8 @@ use crate::Result;
 use crate::claude::{
     CacheControl, Message, OutputConfig, OutputFormat, Request, Sampling, SystemBlock, Thinking, ThinkingRule,
 };
-use crate::retrieve::Evidence;
-use crate::taxonomy::{AttributeValue, Taxonomy};
+use crate::data::evidence::Evidence;
+use crate::data::taxonomy::{AttributeValue, Taxonomy};
 
 /// Room for two sentences of reasoning in any language, the intents and the attributes.
 const MAX_TOKENS: u32 = 1024;

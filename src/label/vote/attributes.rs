@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::rank::{VOTERS, shares};
-use crate::retrieve::{Candidate, Evidence};
+use crate::stages::rank::{VOTERS, shares};
+use crate::data::evidence::{Candidate, Evidence};
 
 /// Each attribute's value by the same weighted vote, among the voters of the winning intent that
 /// carry an allowed one. An attribute that none of them carries is left out.
@@ -28,8 +28,8 @@ mod tests {
 
     use super::*;
     use crate::Taxonomy;
-    use crate::store::{Example, example_key};
-    use crate::ticket::{LabelledTicket, Ticket};
+    use crate::data::example::{Example, example_key};
+    use crate::data::ticket::{LabelledTicket, Ticket};
 
     const TAXONOMY: &str = r#"
         [[attribute]]

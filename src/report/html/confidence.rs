@@ -4,9 +4,9 @@ use minijinja::{Value, context};
 
 use super::plots::HEIGHT;
 use super::svg::{Axis, Svg, Unit, frame, key, style};
-use crate::eval::ArmReport;
-use crate::eval::curves::{self, Coverage};
-use crate::eval::stats::{percentile, real};
+use crate::measure::eval::ArmReport;
+use crate::measure::eval::curves::{self, Coverage};
+use crate::measure::eval::stats::{percentile, real};
 use crate::report::{dollars, interval, percent};
 
 /// Points of a coverage curve at most: more cannot be told apart.

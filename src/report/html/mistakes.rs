@@ -4,8 +4,8 @@ use minijinja::{Value, context};
 
 use super::svg::key;
 use super::tables::NONE;
-use crate::eval::EvalReport;
-use crate::eval::record::{Record, Shown};
+use crate::measure::eval::EvalReport;
+use crate::measure::eval::record::{Record, Shown};
 use crate::report::{excerpt, percent};
 
 /// Tickets that are shown at most.

@@ -3,9 +3,9 @@
 use minijinja::Value;
 
 use super::svg::{Axis, Svg, Unit, frame, style};
-use crate::eval::ArmReport;
-use crate::eval::stats::real;
-use crate::eval::{CurvePoint, curves};
+use crate::measure::eval::ArmReport;
+use crate::measure::eval::stats::real;
+use crate::measure::eval::{CurvePoint, curves};
 use crate::report::{dollars, interval, percent};
 
 /// Pixels between two names that would else lie over each other.

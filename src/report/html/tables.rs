@@ -6,9 +6,9 @@ use minijinja::{Value, context};
 
 use super::plots::track;
 use super::svg::key;
-use crate::eval::confusion::{Confusion, most_confused};
-use crate::eval::stats::real;
-use crate::eval::{ArmReport, EvalReport};
+use crate::measure::eval::confusion::{Confusion, most_confused};
+use crate::measure::eval::stats::real;
+use crate::measure::eval::{ArmReport, EvalReport};
 use crate::report::{dollars, interval, percent};
 
 /// Intents in a confusion matrix at most.

@@ -63,7 +63,7 @@ fn dense(data: Vec<f32>) -> Vector {
     Vector { vector: Some(vector::Vector::Dense(DenseVector { data })), ..Vector::default() }
 }
 
-fn sparse(vector: crate::embed::SparseVector) -> Vector {
+fn sparse(vector: crate::data::example::SparseVector) -> Vector {
     let vector = SparseVector { values: vector.values, indices: vector.indices };
     Vector { vector: Some(vector::Vector::Sparse(vector)), ..Vector::default() }
 }

@@ -2,7 +2,8 @@
 
 use std::time::{Duration, Instant};
 
-use ticket_router::store::{MANIFEST_BLOB, Point, Query, RebuildOptions, Revision, TAXONOMY_BLOB};
+use ticket_router::data::example::Point;
+use ticket_router::store::{MANIFEST_BLOB, Query, RebuildOptions, Revision, TAXONOMY_BLOB};
 
 use super::Place;
 use super::data::{DIMENSION, all, example, ids, near, point, points};

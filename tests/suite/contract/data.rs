@@ -5,9 +5,10 @@ use std::sync::LazyLock;
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};
+use ticket_router::data::example::{Example, Point, StoredExample, example_key};
+use ticket_router::data::ticket::text_hash;
 use ticket_router::embed::{Bm25, Bm25Settings};
-use ticket_router::store::{Example, Hit, Point, Query, StoredExample, example_key};
-use ticket_router::ticket::text_hash;
+use ticket_router::store::{Hit, Query};
 use ticket_router::{ExampleStore, LabelledTicket, Ticket};
 use uuid::Uuid;
 

@@ -1,8 +1,9 @@
 //! What is written and read back.
 
-use ticket_router::index::{IndexOptions, index};
+use ticket_router::data::example::Point;
 use ticket_router::input::{self, InputOptions};
-use ticket_router::store::{Point, Query, RebuildOptions};
+use ticket_router::learn::index::{IndexOptions, index};
+use ticket_router::store::{Query, RebuildOptions};
 
 use super::data::{DIMENSION, all, close, example, full_example, ids, keys, near, point, points};
 use super::{Place, unknown_key};

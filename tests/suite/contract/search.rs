@@ -6,7 +6,8 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use tempfile::TempDir;
-use ticket_router::store::{Condition, Filter, Hit, MANIFEST_BLOB, PROBE_BLOB, Point, Query, RebuildOptions};
+use ticket_router::data::example::Point;
+use ticket_router::store::{Condition, Filter, Hit, MANIFEST_BLOB, PROBE_BLOB, Query, RebuildOptions};
 use ticket_router::{EdgeStore, ExampleStore};
 use uuid::Uuid;
 

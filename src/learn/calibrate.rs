@@ -1,0 +1,283 @@
+//! Learns from labelled tickets how often a labeler's answers are right: a probability for each
+//! answer, and the dial from which on answers are routed.
+
+use std::sync::Arc;
+
+use chrono::{SecondsFormat, Utc};
+use serde::Serialize;
+
+use crate::pipeline::{Classification, Examples, Judge, Retriever, Strategy};
+use crate::stages::confidence::{self, Calibration};
+use crate::stages::decide::Decision;
+use crate::measure::eval::Progress;
+use crate::measure::eval::stats::{real, wilson};
+use crate::label::Labeler;
+use crate::data::label::Label;
+use crate::data::evidence::Vote;
+use crate::stages::select::Selection;
+use crate::store::{MANIFEST_BLOB, Manifest};
+use crate::data::taxonomy::Taxonomy;
+use crate::data::ticket::LabelledTicket;
+use crate::{Error, Result};
+
+mod answers;
+mod dial;
+mod platt;
+mod quality;
+mod stored;
+
+pub use dial::{Dial, set};
+pub use platt::fit;
+pub use quality::{Bin, expected_calibration_error, reliability};
+pub use stored::{CascadeEntry, Entry, Setup, Stored, cascade_threshold};
+
+/// An answer whose right intent is known.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Answer {
+    /// What it is ranked by, see [`confidence::score`](crate::stages::confidence::score).
+    pub score: f32,
+    /// Whether its intent is the right one.
+    pub right: bool,
+    /// Whether it may be routed at all: it names an intent, which is not the fallback, without a
+    /// doubt, and something like the ticket was seen.
+    pub routable: bool,
+}
+
+impl Answer {
+    /// A ticket that was not answered.
+    const NONE: Self = Self { score: 0.0, right: false, routable: false };
+}
+
+/// The name of a labeler whose own threshold is found with another one.
+const CASCADE: &str = "cascade";
+
+/// What a calibration is asked to do.
+#[derive(Debug, Clone)]
+pub struct CalibrateOptions {
+    /// Share of the routed answers that must be right, above 0 and below 1.
+    pub target: f64,
+    /// How sure that is to hold, above 0 and below 1.
+    pub confidence: f64,
+    /// How many examples are shown.
+    pub k: usize,
+    /// How these are chosen.
+    pub selection: Selection,
+    /// How the labeler gets to an intent.
+    pub strategy: Strategy,
+    /// How many tickets are under way at once.
+    pub concurrency: usize,
+    /// Whether nothing is stored.
+    pub dry_run: bool,
+}
+
+/// The outcome of a calibration.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct CalibrationReport {
+    /// Who labelled.
+    pub labeler: String,
+    /// The model.
+    pub model: Option<String>,
+    /// Tickets that it was learned from.
+    pub tickets: usize,
+    /// Tickets that are in the store and were left out, since the probe has learned from them.
+    pub dropped: usize,
+    /// Tickets that failed; they count as not routed.
+    pub errors: usize,
+    /// Share of the tickets that is right.
+    pub accuracy: f64,
+    /// Its 95 % Wilson interval.
+    pub ci95: (f64, f64),
+    /// Slope of the curve from scores to probabilities.
+    pub slope: f64,
+    /// Its intercept.
+    pub intercept: f64,
+    /// Expected calibration error of the probabilities on these tickets.
+    pub calibration_error: f64,
+    /// Probability against accuracy, by bins.
+    pub reliability: Vec<Bin>,
+    /// The dial of the labeler's own answers.
+    pub dial: Dial,
+    /// The probability at the dial's threshold.
+    pub probability: Option<f32>,
+    /// The dial of the vote's answers, for a cascade.
+    pub cascade: Cascade,
+    /// When it was made (RFC 3339).
+    pub made_at: String,
+    /// Whether it was stored.
+    pub stored: bool,
+    /// What else the user should know.
+    pub notes: Vec<String>,
+}
+
+/// From when on a cascade takes the vote's answer and asks no model, and what that means on these
+/// tickets.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Cascade {
+    /// The dial of the vote's answers.
+    pub dial: Dial,
+    /// Share of all tickets that are right with the vote below the model; `None` where no model answered.
+    pub accuracy: Option<f64>,
+    /// US$ that the vote saves for each ticket.
+    pub saved_per_ticket_usd: Option<f64>,
+}
+
+/// Lets `labeler` answer the tickets, learns from the answers, and stores what was learned. Fails
+/// when there are no tickets that may be learned from, or none could be answered.
+pub async fn calibrate(
+    retriever: &Retriever,
+    labeler: Arc<dyn Labeler>,
+    tickets: Vec<LabelledTicket>,
+    options: &CalibrateOptions,
+    progress: Progress<'_>,
+) -> Result<CalibrationReport> {
+    let given = tickets.len();
+    let tickets = answers::unseen(retriever, tickets).await?;
+    let judge = Judge::new(labeler, Examples::Retrieved, options.k, None)
+        .with_selection(options.selection)
+        .with_strategy(options.strategy);
+    let setup = judge.setup(retriever)?;
+    // What may be routed at all is found out by routing all that may be.
+    let judge = judge.with_calibration(Calibration::OPEN);
+    let answered = answers::answer(retriever, &judge, &tickets, options.concurrency, progress).await?;
+
+    let Tally { own, scored, of_vote, spent, errors } = tally(&retriever.taxonomy(), &tickets, &answered);
+    let n = own.len();
+    if errors == n {
+        let first = answered.into_iter().find_map(Result::err);
+        return Err(first.unwrap_or_else(|| Error::internal("there were no answers")));
+    }
+    let (slope, intercept) = fit(&scored);
+    let dial = set(&own, options.target, options.confidence);
+    let calibration = Calibration { slope, intercept, threshold: dial.threshold, target: options.target };
+    let cascade = cascade(&own, &of_vote, &spent, options);
+    let made_at = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
+    let entry = Entry {
+        setup,
+        calibration,
+        confidence: options.confidence,
+        coverage: dial.coverage,
+        n,
+        made_at: Some(made_at.clone()),
+        examples_then: retriever.store().count().await?,
+        changed: 0,
+        changed_in_place: 0,
+    };
+    let (labeler, model) = (judge.name().to_owned(), entry.setup.model.clone());
+    if !options.dry_run {
+        store(retriever, &labeler, entry, &cascade.dial).await?;
+    }
+    let probabilities: Vec<(f32, bool)> =
+        scored.iter().map(|&(score, right)| (calibration.probability(score), right)).collect();
+    let reliability = reliability(&probabilities);
+    let right = own.iter().filter(|answer| answer.right).count();
+    let first_error = answered.iter().find_map(|answer| answer.as_ref().err());
+    let kept = (labeler == CASCADE).then(|| {
+        "the cascade keeps the threshold that it has here; calibrate --labeler claude or vote finds one".to_owned()
+    });
+    Ok(CalibrationReport {
+        labeler,
+        model,
+        tickets: n,
+        dropped: given - n,
+        errors,
+        accuracy: real(right) / real(n),
+        ci95: wilson(right, n),
+        slope,
+        intercept,
+        calibration_error: expected_calibration_error(&reliability),
+        reliability,
+        probability: dial.threshold.map(|score| calibration.probability(score)),
+        dial,
+        cascade,
+        made_at,
+        stored: !options.dry_run,
+        notes: first_error
+            .map(|e| format!("{errors} tickets failed; the first: {e}"))
+            .into_iter()
+            .chain(kept)
+            .collect(),
+    })
+}
+
+/// What the answers come to.
+#[derive(Default)]
+struct Tally {
+    /// The labeler's answers, failures included.
+    own: Vec<Answer>,
+    /// Score and whether it was right, of those with an intent.
+    scored: Vec<(f32, bool)>,
+    /// What the vote alone would have answered.
+    of_vote: Vec<Answer>,
+    spent: Spent,
+    errors: usize,
+}
+
+/// What a model's answers cost.
+#[derive(Default)]
+struct Spent {
+    answers: usize,
+    /// US$; `None` when a price is not known.
+    cost: Option<f64>,
+}
+
+fn tally(taxonomy: &Taxonomy, tickets: &[answers::Measured], answered: &[Result<Classification>]) -> Tally {
+    let mut tally = Tally { spent: Spent { answers: 0, cost: Some(0.0) }, ..Tally::default() };
+    for ((labelled, _), outcome) in tickets.iter().zip(answered) {
+        let gold = taxonomy.resolve(&labelled.intent).unwrap_or(&labelled.intent);
+        let Ok(answer) = outcome else {
+            tally.own.push(Answer::NONE);
+            tally.of_vote.push(Answer::NONE);
+            tally.errors += 1;
+            continue;
+        };
+        let right = answer.intent.as_deref() == Some(gold);
+        tally.own.push(Answer { score: answer.score, right, routable: answer.decision == Decision::Route });
+        tally.scored.extend(answer.intent.is_some().then_some((answer.score, right)));
+        tally.of_vote.push(vote_answer(taxonomy, &answer.votes, gold));
+        if answer.usage.requests > 0 {
+            tally.spent.answers += 1;
+            tally.spent.cost = tally.spent.cost.zip(answer.cost_usd).map(|(sum, cost)| sum + cost);
+        }
+    }
+    tally
+}
+
+/// What the vote alone would have said, by the votes that every answer reports.
+fn vote_answer(taxonomy: &Taxonomy, votes: &[Vote], gold: &str) -> Answer {
+    let Some(first) = votes.first() else { return Answer::NONE };
+    let label = Label { intent: Some(first.intent.clone()), ..Label::default() };
+    Answer {
+        score: confidence::score(&label, votes, 0),
+        right: first.intent == gold,
+        routable: !taxonomy.is_fallback(&first.intent),
+    }
+}
+
+fn cascade(own: &[Answer], of_vote: &[Answer], spent: &Spent, options: &CalibrateOptions) -> Cascade {
+    let dial = set(of_vote, options.target, options.confidence);
+    let takes = |vote: &Answer| vote.routable && dial.threshold.is_some_and(|threshold| vote.score >= threshold);
+    let right = of_vote.iter().zip(own).filter(|(vote, own)| if takes(vote) { vote.right } else { own.right }).count();
+    let asked = spent.answers > 0;
+    let cost = spent.cost.filter(|_| asked).map(|cost| cost / real(spent.answers));
+    Cascade {
+        accuracy: asked.then(|| real(right) / real(own.len())),
+        saved_per_ticket_usd: cost.map(|cost| cost * dial.coverage),
+        dial,
+    }
+}
+
+async fn store(retriever: &Retriever, labeler: &str, mut entry: Entry, cascade: &Dial) -> Result<()> {
+    let store = retriever.store();
+    let manifest = store.blob(MANIFEST_BLOB).await?.map(|bytes| Manifest::from_json(&bytes)).transpose()?;
+    entry.changed_in_place = manifest.map_or(0, |manifest| manifest.changed_in_place);
+    // What was learned of a cascade holds for the threshold that it had.
+    let cascade = (labeler != CASCADE).then(|| CascadeEntry {
+        threshold: cascade.threshold,
+        target: cascade.target,
+        confidence: cascade.confidence,
+        probe: entry.setup.probe,
+        filter: entry.setup.filter.clone(),
+        made_at: entry.made_at.clone(),
+    });
+    Stored::add(store, labeler, entry, cascade).await
+}

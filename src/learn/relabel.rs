@@ -1,0 +1,90 @@
+//! Renames and merges intents in a store: its taxonomy, then its examples. Nothing is embedded.
+
+use std::time::Instant;
+
+use serde::Serialize;
+
+use crate::pipeline::milliseconds;
+use crate::store::{ExampleStore, MANIFEST_BLOB, Manifest, TAXONOMY_BLOB, taxonomy_of};
+use crate::data::taxonomy::Taxonomy;
+use crate::{Error, Result};
+
+/// What is asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Change {
+    /// Another name for an intent.
+    Rename {
+        /// Its name.
+        old: String,
+        /// The name it gets.
+        new: String,
+    },
+    /// One intent of several.
+    Merge {
+        /// Those that cease to be.
+        from: Vec<String>,
+        /// The one that stays.
+        into: String,
+    },
+}
+
+/// What a change did, or would do.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct RelabelReport {
+    /// The names that are gone.
+    pub from: Vec<String>,
+    /// The intent that they are now.
+    pub into: String,
+    /// Examples that have another label now.
+    pub examples: usize,
+    /// References in the taxonomy that follow.
+    pub references: usize,
+    /// Whether nothing was written.
+    pub dry_run: bool,
+    /// How long it took.
+    pub milliseconds: f64,
+    /// What else the user should know.
+    pub notes: Vec<String>,
+}
+
+/// Changes a store, or with `dry_run` says what would change. Killed in between, it leaves old
+/// labels that the new taxonomy resolves; the same change again completes it.
+pub async fn relabel(store: &dyn ExampleStore, change: &Change, dry_run: bool) -> Result<RelabelReport> {
+    let begun = Instant::now();
+    let manifest = store.blob(MANIFEST_BLOB).await?.map(|bytes| Manifest::from_json(&bytes)).transpose()?;
+    let labels = store.intents().await?;
+    let before = taxonomy_of(store).await?;
+    let edit = match change {
+        Change::Rename { old, new } => before.rename(old, new)?,
+        Change::Merge { from, into } => before.merge(from, into)?,
+    };
+    // Whatever means the intent and is not its name, so that a run that was killed is completed.
+    let stale = |label: &&(String, usize)| label.0 != edit.into && edit.taxonomy.resolve(&label.0) == Some(&edit.into);
+    let stale: Vec<_> = labels.iter().filter(stale).collect();
+    let mut examples = stale.iter().map(|(_, count)| count).sum();
+    if !dry_run {
+        let json = edit.taxonomy.to_json()?;
+        Taxonomy::from_json(&json).map_err(|e| Error::bad_input(format!("the change would break the {e}")))?;
+        // First, so that at no moment a label is unknown.
+        if edit.taxonomy != before {
+            store.put_blob(TAXONOMY_BLOB, json).await?;
+        }
+        examples = 0;
+        for (label, _) in stale {
+            examples += store.relabel(label, &edit.into).await?;
+        }
+        if let Some(mut manifest) = manifest.filter(|_| examples > 0) {
+            manifest.changed_in_place += examples;
+            store.put_blob(MANIFEST_BLOB, manifest.to_json()?).await?;
+        }
+    }
+    Ok(RelabelReport {
+        from: edit.from,
+        into: edit.into,
+        examples,
+        references: edit.references,
+        dry_run,
+        milliseconds: milliseconds(begun.elapsed()),
+        notes: edit.notes,
+    })
+}

@@ -1,0 +1,109 @@
+//! How sure an answer is: the score that answers are ranked by, and what a calibration makes of
+//! it. Pure.
+
+use serde::{Deserialize, Serialize};
+
+use crate::data::label::Label;
+use crate::data::evidence::Vote;
+
+/// Scores of 0 and 1 have no logit: they are drawn in by so much.
+const MARGIN: f64 = 1e-4;
+
+/// What history says for an intent, 0 to 1: the mean of its share of the neighbours' vote and
+/// the probe's probability, or the vote alone where the probe has no opinion. It is fixed and not
+/// fitted, so that the same tickets may serve a dial and a calibrated probability.
+#[must_use]
+pub fn support(intent: &str, votes: &[Vote]) -> f32 {
+    votes.iter().find(|vote| vote.intent == intent).map_or(0.0, |vote| match vote.probe {
+        Some(probe) => f32::midpoint(vote.neighbours, probe),
+        None => vote.neighbours,
+    })
+}
+
+/// What answers are ranked by: the [`support`] of the intent given, whoever gave it. An answer with
+/// a doubt, or that took more than the `requests` it should, counts half. To four decimals, so
+/// that the last bits of a vector never move an answer over a threshold.
+#[must_use]
+pub fn score(label: &Label, votes: &[Vote], requests: usize) -> f32 {
+    let support = label.intent.as_deref().map_or(0.0, |intent| support(intent, votes));
+    let is_shaky = label.doubt.is_some() || label.usage.requests as usize > requests;
+    let score = if is_shaky { support / 2.0 } else { support };
+    (score * 1e4).round() / 1e4
+}
+
+/// The logarithm of a score's odds.
+#[must_use]
+pub fn logit(score: f32) -> f64 {
+    let score = f64::from(score).clamp(MARGIN, 1.0 - MARGIN);
+    (score / (1.0 - score)).ln()
+}
+
+/// What was learned from labelled tickets about a labeler's scores.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Calibration {
+    /// Of the line in the logit of the score.
+    pub slope: f64,
+    /// Of the same.
+    pub intercept: f64,
+    /// From this score on answers are routed; `None` where no score gives the target.
+    pub threshold: Option<f32>,
+    /// Share of the routed answers that must be right.
+    pub target: f64,
+}
+
+impl Calibration {
+    /// Routes every answer that may be routed at all: what a calibration starts from.
+    pub const OPEN: Self = Self { slope: 1.0, intercept: 0.0, threshold: Some(0.0), target: 0.0 };
+
+    /// The probability that an answer of this score is right.
+    #[must_use]
+    #[expect(clippy::cast_possible_truncation, reason = "a probability needs few digits")]
+    pub fn probability(&self, score: f32) -> f32 {
+        sigmoid(self.slope * logit(score) + self.intercept) as f32
+    }
+}
+
+/// The probability of log-odds.
+#[must_use]
+pub fn sigmoid(x: f64) -> f64 {
+    1.0 / (1.0 + (-x).exp())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::data::label::Usage;
+
+    fn votes() -> Vec<Vote> {
+        let vote = |intent: &str, neighbours, probe| Vote { intent: intent.into(), share: 0.9, neighbours, probe };
+        vec![vote("a", 0.8, Some(0.6)), vote("new", 0.5, None)]
+    }
+
+    fn label(intent: &str, requests: u32) -> Label {
+        Label { intent: Some(intent.into()), usage: Usage { requests, ..Usage::default() }, ..Label::default() }
+    }
+
+    #[test]
+    fn the_score_is_the_mean_of_vote_and_probe_and_the_vote_where_there_is_no_probe() {
+        assert!((score(&label("a", 0), &votes(), 1) - 0.7).abs() < 1e-6);
+        assert!((score(&label("new", 1), &votes(), 1) - 0.5).abs() < 1e-6);
+        assert!(score(&label("unheard of", 1), &votes(), 1) < 1e-6);
+        assert!(score(&Label::default(), &votes(), 1) < 1e-6);
+    }
+
+    #[test]
+    fn an_answer_that_was_asked_for_again_or_is_doubted_counts_half() {
+        assert!((score(&label("a", 2), &votes(), 1) - 0.35).abs() < 1e-6);
+        assert!((score(&label("a", 2), &votes(), 2) - 0.7).abs() < 1e-6, "two steps take two requests");
+        let doubted = Label { doubt: Some("cut off".into()), ..label("a", 1) };
+        assert!((score(&doubted, &votes(), 1) - 0.35).abs() < 1e-6);
+    }
+
+    #[test]
+    fn probabilities_grow_with_the_score_and_stay_within_bounds() {
+        let calibration = Calibration { slope: 1.2, intercept: 0.5, ..Calibration::OPEN };
+        let p: Vec<f32> = [0.0, 0.2, 0.5, 0.9, 1.0].map(|score| calibration.probability(score)).to_vec();
+        assert!(p.is_sorted() && p[0] > 0.0 && p[4] < 1.0, "{p:?}");
+        assert!((f64::from(p[2]) - 0.622_459).abs() < 1e-5, "1 / (1 + exp(-0.5)): {}", p[2]);
+    }
+}
