@@ -18,7 +18,7 @@ use ticket_router::claude::{
 use ticket_router::input::{self, InputOptions};
 use ticket_router::pipeline::{Examples, Judge, Retriever, Scope};
 use ticket_router::stages::prompt::Prompts;
-use ticket_router::{AnswerForm, ClaudeLabeler, DEFAULT_MODEL, EdgeStore, FastEmbedder, Labeler, ModelPaths, Ticket};
+use ticket_router::{ClaudeLabeler, DEFAULT_MODEL, EdgeStore, FastEmbedder, Labeler, ModelPaths, Ticket};
 
 #[path = "shared/process.rs"]
 mod process;
@@ -125,7 +125,7 @@ fn judge(address: &str) -> Outcome<Judge> {
     let model = Models::built_in()?.find(CLAUDE);
     let ledger = Arc::new(Ledger::new(model.clone(), None)?);
     let source = Arc::new(AnswerSource::api(Arc::new(Client::new(&settings)?), None, ledger));
-    let form = AnswerForm::best_for(&model);
+    let form = ClaudeLabeler::best_form(&model);
     let labeler: Arc<dyn Labeler> =
         Arc::new(ClaudeLabeler::new(Some(source), model, form, Arc::new(Prompts::load(None)?)));
     Ok(Judge::new(labeler, Examples::Retrieved, 5, None))

@@ -15,6 +15,7 @@ mod batch;
 mod calibrate;
 mod classify;
 mod claude;
+pub mod config;
 mod estimate;
 mod eval;
 mod evidence;

@@ -1,19 +1,24 @@
 //! The seam to the embedder: what turns texts into vectors, dense and sparse.
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
 mod bm25;
+#[cfg(feature = "fastembed")]
 mod fastembed;
+#[cfg(feature = "fastembed")]
 mod locate;
 mod remembering;
+#[cfg(feature = "fastembed")]
 mod worker;
 
 pub use self::bm25::{Bm25, Bm25Settings};
+#[cfg(feature = "fastembed")]
 use self::fastembed::PROVIDED;
+#[cfg(feature = "fastembed")]
 pub use self::fastembed::{DEFAULT_MODEL, FastEmbedder, INT8_MODEL};
+#[cfg(feature = "fastembed")]
 pub use self::locate::ModelPaths;
 pub use self::remembering::Remembering;
 
@@ -45,15 +50,6 @@ pub(crate) async fn embed_checked(embedder: &dyn Embedder, texts: Vec<String>) -
         vectors.len(),
         embedder.dimension()
     )))
-}
-
-/// The non-zero entries of a long vector: `values[i]` stands at `indices[i]`.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
-pub struct SparseVector {
-    /// Positions, each at most once.
-    pub indices: Vec<u32>,
-    /// Weights.
-    pub values: Vec<f32>,
 }
 
 /// Cosine similarity of two vectors of unit length.

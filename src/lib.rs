@@ -8,53 +8,64 @@
 //!         embed       retrieve    label     decide
 //! ```
 //!
-//! - [`ticket`], [`taxonomy`], [`error`](Error): data that touches nothing else.
-//! - [`embed`], [`store`], [`label`]: the seams ([`Embedder`], [`ExampleStore`],
-//!   [`Labeler`]), each with its adapters below it. Implement one to bring your own.
-//! - [`claude`]: the client of the Messages API.
-//! - [`retrieve`], [`rank`], [`select`], [`prompt`], [`parse`], [`confidence`], [`unknown`],
-//!   [`decide`]: pure stages;
-//!   [`probe`]: the second opinion that [`rank`] weighs in.
-//! - [`classifier`]: the one place where the stages meet.
-//! - [`input`], [`index`], [`relabel`], [`eval`], [`calibrate`], [`lint`], [`transfer`], [`report`]: what is built on it.
-//!
 //! Start at [`Classifier::builder`].
+//!
+//! # The layers
+//!
+//! From the top; a layer uses those below it and never one above. `tests/suite/layers.rs` holds it.
+//!
+//! ```text
+//! cli         the command line: the one place that prints; `wiring` puts the parts together
+//! report      results for people: terminal, Markdown, HTML
+//! measure     eval, lint: how often a setting is right, which labels are not
+//! learn       index, probe, calibrate, relabel, transfer: what writes to a store
+//! pipeline    ticket in, decision out: the one place where the stages meet
+//! label       the seam `Labeler`: vote, Claude, cascade
+//! stages      retrieve, rank, select, prompt, parse, decide: pure functions
+//! claude      the client of the Messages API
+//! store       the seam `ExampleStore`: a folder, a Qdrant server
+//! embed       the seam `Embedder`: fastembed, words
+//! input       files to rows
+//! data        tickets, examples, evidence, labels, decisions, errors
+//! ```
+//!
+//! To bring your own store, embedder or labeler, implement [`ExampleStore`], [`Embedder`] or [`Labeler`].
 
-pub mod calibrate;
-pub mod classifier;
+#[cfg(feature = "claude")]
 pub mod claude;
+#[cfg(feature = "cli")]
 #[doc(hidden)]
 pub mod cli;
-pub mod confidence;
-pub mod config;
-pub mod decide;
+pub mod data;
 pub mod embed;
-mod error;
-pub mod eval;
-pub mod index;
 pub mod input;
 pub mod label;
-pub mod lint;
-pub mod parse;
-pub mod probe;
-pub mod prompt;
-pub mod rank;
-pub mod relabel;
+pub mod learn;
+pub mod measure;
+pub mod pipeline;
 pub mod report;
-pub mod retrieve;
-pub mod select;
+pub mod stages;
 pub mod store;
-pub mod taxonomy;
-pub mod ticket;
-pub mod transfer;
-pub mod unknown;
 
-pub use classifier::{Classification, Classifier, ClassifierBuilder};
-pub use decide::Decision;
-pub use embed::{DEFAULT_MODEL, Embedder, FastEmbedder, INT8_MODEL, ModelPaths};
-pub use error::{Error, ErrorKind, Result};
-pub use label::{AnswerForm, CascadeLabeler, ClaudeLabeler, IntentsMode, Label, Labeler, VoteLabeler};
-pub use retrieve::Evidence;
-pub use store::{Content, EdgeStore, Example, ExampleStore, ServerStore, StoreLocation};
-pub use taxonomy::Taxonomy;
-pub use ticket::{LabelledTicket, Ticket};
+pub use data::evidence::Evidence;
+pub use data::example::Example;
+pub use data::label::Label;
+pub use data::taxonomy::Taxonomy;
+pub use data::ticket::{LabelledTicket, Ticket};
+pub use data::{Error, ErrorKind, Result};
+pub use embed::Embedder;
+#[cfg(feature = "fastembed")]
+pub use embed::{DEFAULT_MODEL, FastEmbedder, INT8_MODEL, ModelPaths};
+pub use label::{CascadeLabeler, Labeler, VoteLabeler};
+#[cfg(feature = "claude")]
+pub use label::{ClaudeLabeler, IntentsMode};
+pub use pipeline::{Classification, Classifier, ClassifierBuilder};
+pub use stages::decide::Decision;
+pub use stages::prompt::AnswerForm;
+#[cfg(feature = "embedded")]
+pub use store::EdgeStore;
+pub use store::ExampleStore;
+#[cfg(feature = "server")]
+pub use store::ServerStore;
+#[cfg(all(feature = "embedded", feature = "server"))]
+pub use store::StoreLocation;

@@ -9,12 +9,12 @@ use std::time::Duration;
 use futures::stream::{self, Stream, StreamExt as _};
 use serde::Serialize;
 
-use crate::stages::decide::Decision;
-use crate::label::Labeler;
-use crate::data::label::Usage;
 use crate::data::evidence::Vote;
+use crate::data::label::Usage;
 use crate::data::taxonomy::{Route, Taxonomy};
 use crate::data::ticket::Ticket;
+use crate::label::Labeler;
+use crate::stages::decide::Decision;
 use crate::{Error, Result};
 
 mod builder;

@@ -16,35 +16,34 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use serde::{Deserialize, Serialize};
-use tokio::sync::watch;
+use serde::Serialize;
 use uuid::Uuid;
 
 use crate::Result;
-use crate::embed::Bm25Settings;
-use crate::data::example::SparseVector;
+use crate::data::example::{Example, Point, SparseVector, StoredExample};
 use crate::data::taxonomy::Taxonomy;
-use crate::data::ticket::LabelledTicket;
 
+#[cfg(feature = "embedded")]
 mod edge;
 mod filter;
+#[cfg(all(feature = "embedded", feature = "server"))]
 mod location;
 mod manifest;
 mod missed;
 mod pages;
-mod reader;
-mod revision;
+#[cfg(feature = "server")]
 mod server;
 mod settings;
 mod snapshot;
 
+#[cfg(feature = "embedded")]
 pub use edge::EdgeStore;
 pub use filter::{Condition, Filter};
+#[cfg(all(feature = "embedded", feature = "server"))]
 pub use location::{StoreLocation, StoreOptions};
 pub use manifest::{FORMAT_VERSION, Manifest};
 pub use pages::Pages;
-pub use reader::Reader;
-pub use revision::{Revision, Revisions};
+#[cfg(feature = "server")]
 pub use server::{Connection, ServerStore};
 pub use settings::{CollectionSettings, Quantization};
 pub use snapshot::Snapshot;
@@ -59,42 +58,6 @@ pub const PROBE_BLOB: &str = "probe.bin";
 pub const TAXONOMY_BLOB: &str = "taxonomy.json";
 /// All blobs that belong to a store's content.
 pub const BLOBS: [&str; 4] = [MANIFEST_BLOB, TAXONOMY_BLOB, PROBE_BLOB, CALIBRATION_BLOB];
-
-/// A labelled ticket as a store keeps it.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct Example {
-    /// The point's id, see [`example_key`].
-    #[serde(skip)]
-    pub key: Uuid,
-    /// The system it came from; empty unless `--source` was given.
-    #[serde(default, skip_serializing_if = "String::is_empty")]
-    pub source: String,
-    /// The ticket and its label.
-    #[serde(flatten)]
-    pub labelled: LabelledTicket,
-    /// sha256 of the text: as long as it stays, nothing is embedded again.
-    pub text_hash: String,
-}
-
-/// An example with its vectors, ready to be stored.
-#[derive(Debug, Clone)]
-pub struct Point {
-    /// What is stored beside the vectors.
-    pub example: Example,
-    /// Unit length, of the embedder's dimension.
-    pub dense: Vec<f32>,
-    /// BM25 weights of its words.
-    pub sparse: SparseVector,
-}
-
-/// A point as it is read back; the sparse vector can always be made again from the text.
-#[derive(Debug, Clone)]
-pub struct StoredExample {
-    /// The example.
-    pub example: Example,
-    /// Its dense vector, where it was asked for.
-    pub dense: Option<Vec<f32>>,
-}
 
 /// A question to a store: the nearest examples by either vector.
 #[derive(Debug, Clone, Default)]
@@ -275,12 +238,4 @@ fn holder() -> String {
     let name = std::env::args_os().next().map(std::path::PathBuf::from);
     let name = name.as_deref().and_then(std::path::Path::file_name).unwrap_or_default();
     format!("{} (process {})", name.to_string_lossy(), std::process::id())
-}
-
-/// The key of an example: UUIDv5 of its source and its ticket id, so that two systems with a
-/// ticket "1" do not overwrite each other.
-#[must_use]
-pub fn example_key(source: &str, ticket_id: &str) -> Uuid {
-    const NAMESPACE: Uuid = Uuid::from_u128(0x6f1d_7d0e_5b3c_4a57_9a53_27f1_60c4_90ab);
-    Uuid::new_v5(&NAMESPACE, format!("{source}\u{0}{ticket_id}").as_bytes())
 }

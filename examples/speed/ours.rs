@@ -10,6 +10,7 @@ use std::time::Instant;
 use futures::future::try_join_all;
 use serde_json::Value;
 use ticket_router::claude::{DEFAULT_MODEL as CLAUDE, Models};
+use ticket_router::cli::config;
 use ticket_router::input::{Row, RowContent};
 use ticket_router::learn::index::{IndexOptions, IndexReport, index};
 use ticket_router::pipeline::{DEFAULT_K, Retriever, Scope};
@@ -17,8 +18,8 @@ use ticket_router::stages::decide::decide;
 use ticket_router::stages::prompt::Prompts;
 use ticket_router::stages::select::{Selection, select};
 use ticket_router::{
-    AnswerForm, Classifier, ClaudeLabeler, EdgeStore, Embedder, Error, Evidence, FastEmbedder, Label, Labeler as _,
-    LabelledTicket, Ticket, VoteLabeler, config,
+    Classifier, ClaudeLabeler, EdgeStore, Embedder, Error, Evidence, FastEmbedder, Label, Labeler as _, LabelledTicket,
+    Ticket, VoteLabeler,
 };
 
 use super::contestant::{Command, Load, Memory, Ready, Stages};
@@ -45,7 +46,7 @@ pub async fn serve(store: &Path, embedder: &str, quick: bool) -> Outcome<()> {
     let open_ms = milliseconds(begun);
 
     let model = Models::built_in()?.find(CLAUDE);
-    let form = AnswerForm::best_for(&model);
+    let form = ClaudeLabeler::best_form(&model);
     let labeler = ClaudeLabeler::new(None, model, form, Arc::new(Prompts::load(None)?));
     let builder = Classifier::builder().store(store.clone()).embedder(embedder.clone()).labeler(Arc::new(VoteLabeler));
     let classifier = Arc::new(builder.build().await?);

@@ -8,9 +8,9 @@ use clap::{Args, ValueEnum};
 use super::claude::ClaudeRun;
 use super::evidence::{SelectionArg, StrategyArg};
 use super::wiring::{LabelerKind, Labelling, share};
-use crate::pipeline::Retriever;
-use crate::measure::eval::{Arm, Shows};
 use crate::label::{Labeler, VoteLabeler};
+use crate::measure::eval::{Arm, Shows};
+use crate::pipeline::Retriever;
 use crate::{Error, Result};
 
 /// What an `--arm` may set.

@@ -11,9 +11,9 @@ use super::classify::Failed;
 use super::claude::ClaudeRun;
 use super::progress::Progress;
 use super::say;
-use crate::pipeline::Classifier;
 use crate::claude::{BatchSettings, Batches};
 use crate::data::ticket::Ticket;
+use crate::pipeline::Classifier;
 use crate::{Error, ErrorKind};
 
 /// A ticket may need more room, a question back, the whole list of intents, and more room

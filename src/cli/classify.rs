@@ -13,9 +13,9 @@ use super::output::Output;
 use super::progress::Progress;
 use super::wiring::{LabelerArgs, Labelling, Settings, read_labelled};
 use super::{CommonArgs, InputArgs, batch, estimate, say, summary};
+use crate::data::ticket::Ticket;
 use crate::pipeline::{Classification, Classifier, let_arrive};
 use crate::stages::decide::Decision;
-use crate::data::ticket::Ticket;
 use crate::{Error, Result, input, report};
 
 /// What `classify` takes.

@@ -11,7 +11,8 @@ use crate::claude::{
     AnswerSource, Asked, Client, ClientSettings, DEFAULT_MODEL, Journal, Ledger, Model, Models, PaceLimits, RequestKey,
 };
 use crate::cli::config::{self, Config};
-use crate::label::{AnswerForm, CascadeLabeler, ClaudeLabeler, IntentsMode, Labeler};
+use crate::label::{CascadeLabeler, ClaudeLabeler, IntentsMode, Labeler};
+use crate::stages::prompt::AnswerForm;
 use crate::stages::prompt::Prompts;
 use crate::{Error, Result};
 
@@ -181,7 +182,7 @@ impl ClaudeArgs {
 
 fn form(answer: Option<AnswerArg>, model: &Model) -> AnswerForm {
     match answer {
-        None => AnswerForm::best_for(model),
+        None => ClaudeLabeler::best_form(model),
         Some(AnswerArg::Tags) => AnswerForm::Tags,
         Some(AnswerArg::Structured) => AnswerForm::Structured,
     }

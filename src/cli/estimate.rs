@@ -4,11 +4,11 @@ use anyhow::Context as _;
 
 use super::wiring::Labelling;
 use super::{print, print_json};
-use crate::pipeline::Classifier;
 use crate::claude::estimate::{ANSWER_TOKENS, BYTES_PER_TOKEN, Estimate, RequestSize, estimate};
 use crate::claude::{Client, ClientSettings};
 use crate::cli::config;
 use crate::data::ticket::Ticket;
+use crate::pipeline::Classifier;
 
 /// Requests whose tokens are counted by the API; the others follow by their bytes.
 const SAMPLE: usize = 20;

@@ -14,12 +14,12 @@ use super::progress::Progress;
 use super::report_file::{LearnedFrom, ReportFile, Subject};
 use super::wiring::{LabelerArgs, Labelling, Settings, read_labelled, read_taxonomy};
 use super::{CommonArgs, InputArgs, say, summary};
-use crate::pipeline::Retriever;
-use crate::embed::Embedder;
-use crate::measure::eval::{EvalOptions, EvalReport, Split, TemporaryStores, evaluate, evaluate_split, learning_curve};
-use crate::store::{ExampleStore, TAXONOMY_BLOB};
 use crate::data::taxonomy::Taxonomy;
 use crate::data::ticket::LabelledTicket;
+use crate::embed::Embedder;
+use crate::measure::eval::{EvalOptions, EvalReport, Split, TemporaryStores, evaluate, evaluate_split, learning_curve};
+use crate::pipeline::Retriever;
+use crate::store::{ExampleStore, TAXONOMY_BLOB};
 use crate::{Error, Result, report};
 
 /// What `eval` takes.

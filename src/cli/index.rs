@@ -8,8 +8,8 @@ use clap::Args;
 use super::progress::Progress;
 use super::wiring::{Settings, read_taxonomy};
 use super::{CommonArgs, InputArgs, print, print_json};
-use crate::learn::index::{IndexOptions, index};
 use crate::data::taxonomy::Taxonomy;
+use crate::learn::index::{IndexOptions, index};
 use crate::{input, report};
 
 /// What `index` takes.

@@ -11,8 +11,8 @@ use super::output::Output;
 use super::progress::Progress;
 use super::wiring::Settings;
 use super::{CommonArgs, print, print_json, say};
-use crate::store::{BLOBS, ExampleStore, MANIFEST_BLOB, Manifest, Pages, StoreInfo, StoreLocation};
 use crate::learn::transfer::{checksum, copy};
+use crate::store::{BLOBS, ExampleStore, MANIFEST_BLOB, Manifest, Pages, StoreInfo, StoreLocation};
 use crate::{Error, Result, report};
 
 /// What `store` takes.

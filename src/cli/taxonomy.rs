@@ -8,9 +8,9 @@ use serde_json::json;
 
 use super::wiring::{Settings, read_taxonomy};
 use super::{CommonArgs, print, print_json};
+use crate::data::taxonomy::{Finding, Kind, Renamed, Severity, Taxonomy};
 use crate::learn::relabel::{Change, relabel};
 use crate::store::TAXONOMY_BLOB;
-use crate::data::taxonomy::{Finding, Kind, Renamed, Severity, Taxonomy};
 use crate::{Result, report};
 
 /// What `taxonomy` takes.

@@ -8,14 +8,14 @@ use clap::{Args, ValueEnum};
 use super::CommonArgs;
 use super::claude::{ClaudeArgs, ClaudeRun};
 use super::evidence::{EvidenceArgs, EvidenceSettings};
-use crate::learn::calibrate::cascade_threshold;
-use crate::pipeline::{Retriever, Strategy};
 use crate::cli::config::{self, Config};
+use crate::data::ticket::LabelledTicket;
 use crate::embed::{DEFAULT_MODEL, Embedder, FastEmbedder};
 use crate::input::{self, InputOptions};
 use crate::label::{CascadeLabeler, Labeler, VoteLabeler};
+use crate::learn::calibrate::cascade_threshold;
+use crate::pipeline::{Retriever, Strategy};
 use crate::store::{ExampleStore, StoreLocation, StoreOptions};
-use crate::data::ticket::LabelledTicket;
 use crate::{Error, Result};
 
 const DEFAULT_STORE: &str = ".ticket-router";

@@ -5,11 +5,18 @@
 
 use std::collections::HashMap;
 
-use qdrant_edge::bm25_embed::{EdgeBm25, EdgeBm25Config};
 use serde::{Deserialize, Serialize};
 
-use super::SparseVector;
-use crate::{Error, Result};
+use crate::Result;
+use crate::data::example::SparseVector;
+
+#[cfg(feature = "embedded")]
+mod words;
+#[cfg(not(feature = "embedded"))]
+#[path = "bm25/no_words.rs"]
+mod words;
+
+use words::Words;
 
 /// Words that more examples than this have, and more than a fiftieth of all, are not searched for: their
 /// lists would make a search in a large store as long as the store, and they tell the least.
@@ -66,44 +73,33 @@ impl Bm25Settings {
     }
 }
 
-/// Makes sparse vectors of texts in any language, Japanese included.
+/// Makes sparse vectors of texts in any language, Japanese included. Without the feature `embedded` every
+/// text has an empty one, so that examples are found by meaning alone.
 #[derive(Debug)]
 pub struct Bm25 {
-    engine: EdgeBm25,
+    words: Words,
     frequent: Vec<u32>,
 }
 
 impl Bm25 {
+    /// Whether texts have words at all: whether this was built with the feature `embedded`.
+    pub const HAS_WORDS: bool = cfg!(feature = "embedded");
+
     /// Fails when a setting is out of its range, which only a damaged manifest causes.
     pub fn new(settings: &Bm25Settings) -> Result<Self> {
-        let config = serde_json::json!({
-            "k": settings.k1,
-            "b": settings.b,
-            "avg_len": settings.average_length,
-            "tokenizer": "multilingual",
-            // Plain words: stemming and stop words, which are per language, lost accuracy on
-            // both data sets they were measured on. There is no stemmer for Japanese, so
-            // naming it is how the engine is told to use none.
-            "language": "japanese",
-            "stopwords": { "languages": [], "custom": [] },
-        });
-        let invalid = |e: String| Error::store(format!("the BM25 settings of the store are not valid: {e}"));
-        let config: EdgeBm25Config = serde_json::from_value(config).map_err(|e| invalid(e.to_string()))?;
-        let engine = EdgeBm25::new(config).map_err(|e| invalid(e.to_string()))?;
-        Ok(Self { engine, frequent: settings.frequent.clone() })
+        Ok(Self { words: Words::new(settings)?, frequent: settings.frequent.clone() })
     }
 
     /// The vector of a text to be found.
     #[must_use]
     pub fn document(&self, text: &str) -> SparseVector {
-        let vector = self.engine.embed_document(text);
-        SparseVector { indices: vector.indices, values: vector.values }
+        self.words.document(text)
     }
 
     /// The vector of a text to search with, without its frequent words.
     #[must_use]
     pub fn query(&self, text: &str) -> SparseVector {
-        let vector = self.engine.embed_query(text);
+        let vector = self.words.query(text);
         let is_searched = |index: &u32| self.frequent.binary_search(index).is_err();
         let (indices, values) =
             vector.indices.into_iter().zip(vector.values).filter(|(index, _)| is_searched(index)).unzip();
@@ -111,7 +107,7 @@ impl Bm25 {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, feature = "embedded"))]
 mod tests {
     use super::*;
 

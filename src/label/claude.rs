@@ -8,10 +8,10 @@ use serde_json::Value;
 
 use super::{Identity, Label, Labeler};
 use crate::claude::{AnswerSource, Model, Request};
-use crate::stages::prompt::Prompts;
 use crate::data::evidence::Evidence;
 use crate::data::taxonomy::Taxonomy;
 use crate::data::ticket::text_hash;
+use crate::stages::prompt::{AnswerForm, Prompts};
 use crate::{Error, Result};
 
 mod answer;
@@ -24,23 +24,6 @@ pub use offer::{ALL_INTENTS_UP_TO, IntentsMode};
 use conversation::End;
 use offer::Offer;
 use request::Fixed;
-
-/// The form in which the model answers.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum AnswerForm {
-    /// `<reasoning>`, `<intent>`, `<secondary>` and `<attribute>` tags in free text.
-    Tags,
-    /// JSON after a schema that lists all intents and the attributes' values.
-    Structured,
-}
-
-impl AnswerForm {
-    /// The form that a model supports best.
-    #[must_use]
-    pub fn best_for(model: &Model) -> Self {
-        if model.structured { Self::Structured } else { Self::Tags }
-    }
-}
 
 /// Asks a Claude model.
 pub struct ClaudeLabeler {
@@ -56,6 +39,12 @@ pub struct ClaudeLabeler {
 }
 
 impl ClaudeLabeler {
+    /// The form of answer that a model supports best.
+    #[must_use]
+    pub fn best_form(model: &Model) -> AnswerForm {
+        if model.structured { AnswerForm::Structured } else { AnswerForm::Tags }
+    }
+
     /// A labeler that gets its answers from `source`. Without one it can only
     /// [`preview`](Labeler::preview).
     #[must_use]

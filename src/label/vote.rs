@@ -5,10 +5,10 @@ use async_trait::async_trait;
 
 use super::{Label, Labeler};
 use crate::Result;
+use crate::data::evidence::Evidence;
+use crate::data::evidence::Vote;
 use crate::data::evidence::support;
 use crate::stages::rank::{VOTERS, vote};
-use crate::data::evidence::Vote;
-use crate::data::evidence::Evidence;
 
 mod attributes;
 

@@ -6,18 +6,18 @@ use std::sync::Arc;
 use chrono::{SecondsFormat, Utc};
 use serde::Serialize;
 
+use crate::data::evidence::Vote;
+use crate::data::label::Label;
+use crate::data::taxonomy::Taxonomy;
+use crate::data::ticket::LabelledTicket;
+use crate::label::Labeler;
+use crate::measure::eval::Progress;
+use crate::measure::eval::stats::{real, wilson};
 use crate::pipeline::{Classification, Examples, Judge, Retriever, Strategy};
 use crate::stages::confidence::{self, Calibration};
 use crate::stages::decide::Decision;
-use crate::measure::eval::Progress;
-use crate::measure::eval::stats::{real, wilson};
-use crate::label::Labeler;
-use crate::data::label::Label;
-use crate::data::evidence::Vote;
 use crate::stages::select::Selection;
 use crate::store::{MANIFEST_BLOB, Manifest};
-use crate::data::taxonomy::Taxonomy;
-use crate::data::ticket::LabelledTicket;
 use crate::{Error, Result};
 
 mod answers;

@@ -5,13 +5,13 @@ use std::collections::HashMap;
 use serde::Serialize;
 use uuid::Uuid;
 
-use crate::learn::calibrate::Stored;
-use crate::embed::{Bm25, Bm25Settings, Embedder, embed_checked};
-use crate::input::{InputOptions, Row};
-use crate::learn::probe::{self, TrainedProbe};
-use crate::store::{CALIBRATION_BLOB, ExampleStore, MANIFEST_BLOB, Manifest, Pages, RebuildOptions, TAXONOMY_BLOB};
 use crate::data::example::{Example, Point};
 use crate::data::taxonomy::{Renamed, Taxonomy};
+use crate::embed::{Bm25, Bm25Settings, Embedder, embed_checked};
+use crate::input::{InputOptions, Row};
+use crate::learn::calibrate::Stored;
+use crate::learn::probe::{self, TrainedProbe};
+use crate::store::{CALIBRATION_BLOB, ExampleStore, MANIFEST_BLOB, Manifest, Pages, RebuildOptions, TAXONOMY_BLOB};
 use crate::{Error, Result};
 
 mod plan;

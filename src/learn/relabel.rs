@@ -4,9 +4,9 @@ use std::time::Instant;
 
 use serde::Serialize;
 
+use crate::data::taxonomy::Taxonomy;
 use crate::pipeline::milliseconds;
 use crate::store::{ExampleStore, MANIFEST_BLOB, Manifest, TAXONOMY_BLOB, taxonomy_of};
-use crate::data::taxonomy::Taxonomy;
 use crate::{Error, Result};
 
 /// What is asked for.

@@ -3,9 +3,9 @@
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
 
+use crate::data::example::Point;
 use crate::embed::Bm25;
 use crate::store::{BLOBS, ExampleStore, MANIFEST_BLOB, Manifest, Pages, RebuildOptions};
-use crate::data::example::Point;
 use crate::{Error, Result};
 
 /// The blob of an unfinished copy that says where it goes on.

@@ -4,9 +4,9 @@
 use serde::Serialize;
 
 use crate::Result;
-use crate::pipeline::Retriever;
 use crate::data::label::Usage;
 use crate::data::ticket::LabelledTicket;
+use crate::pipeline::Retriever;
 
 mod arm;
 mod attributes;

@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use super::{Classifier, DEFAULT_CONCURRENCY, DEFAULT_K, Examples, Judge, Retriever, Strategy};
+use crate::data::ticket::LabelledTicket;
 use crate::embed::Embedder;
 use crate::label::Labeler;
 use crate::stages::select::Selection;
 use crate::store::{ExampleStore, Filter};
-use crate::data::ticket::LabelledTicket;
 use crate::{Error, Result};
 
 /// Collects what a [`Classifier`] is made of.

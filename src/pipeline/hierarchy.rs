@@ -9,12 +9,12 @@ use serde::Serialize;
 use super::judge::{Judge, View};
 use super::{Gathered, Retriever, milliseconds};
 use crate::Result;
-use crate::stages::decide::{Decided, Decision, decide};
-use crate::data::label::{Label, Usage};
 use crate::data::evidence::Vote;
 use crate::data::evidence::{Candidate, Evidence};
 use crate::data::example::Example;
+use crate::data::label::{Label, Usage};
 use crate::data::taxonomy::Level;
+use crate::stages::decide::{Decided, Decision, decide};
 
 /// How the labeler gets to an intent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -8,18 +8,18 @@ use tracing::Instrument as _;
 use super::hierarchy::{Descent, Strategy, relabelled};
 use super::{Classification, Considered, Gathered, Latency, Neighbour, Retriever, milliseconds};
 use crate::Result;
+use crate::data::evidence::Chosen;
+use crate::data::evidence::Vote;
+use crate::data::evidence::{Candidate, Evidence};
+use crate::data::example::Example;
+use crate::data::label::Label;
+use crate::data::taxonomy::{Level, Taxonomy};
+use crate::label::Labeler;
 use crate::learn::calibrate::{Setup, Stored};
 use crate::stages::confidence::{self, Calibration};
 use crate::stages::decide::{Decided, Decision, decide, decide_calibrated};
-use crate::label::Labeler;
-use crate::data::label::Label;
-use crate::data::evidence::Vote;
 use crate::stages::retrieve::rank_fixed;
-use crate::data::evidence::{Candidate, Evidence};
 use crate::stages::select::{Selection, select};
-use crate::data::evidence::Chosen;
-use crate::data::example::Example;
-use crate::data::taxonomy::{Level, Taxonomy};
 
 /// Which examples the labeler sees.
 #[derive(Clone)]

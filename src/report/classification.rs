@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::{clean, dollars, excerpt};
+use crate::data::taxonomy::Route;
 use crate::pipeline::Classification;
 use crate::stages::decide::Decision;
-use crate::data::taxonomy::Route;
 
 fn decision(answer: &Classification) -> &'static str {
     match answer.decision {

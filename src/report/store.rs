@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-use crate::store::{Manifest, Quantization, StoreInfo};
 use crate::learn::transfer::CopyReport;
+use crate::store::{Manifest, Quantization, StoreInfo};
 
 /// One line for a copy.
 #[must_use]

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::clean;
-use crate::learn::relabel::RelabelReport;
 use crate::data::taxonomy::{Finding, Severity};
+use crate::learn::relabel::RelabelReport;
 
 /// One line for each finding and one that counts them. `examples` is how many examples the
 /// taxonomy was compared with, `None` where there was no store.

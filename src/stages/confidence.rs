@@ -3,22 +3,11 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::evidence::{Vote, support};
 use crate::data::label::Label;
-use crate::data::evidence::Vote;
 
 /// Scores of 0 and 1 have no logit: they are drawn in by so much.
 const MARGIN: f64 = 1e-4;
-
-/// What history says for an intent, 0 to 1: the mean of its share of the neighbours' vote and
-/// the probe's probability, or the vote alone where the probe has no opinion. It is fixed and not
-/// fitted, so that the same tickets may serve a dial and a calibrated probability.
-#[must_use]
-pub fn support(intent: &str, votes: &[Vote]) -> f32 {
-    votes.iter().find(|vote| vote.intent == intent).map_or(0.0, |vote| match vote.probe {
-        Some(probe) => f32::midpoint(vote.neighbours, probe),
-        None => vote.neighbours,
-    })
-}
 
 /// What answers are ranked by: the [`support`] of the intent given, whoever gave it. An answer with
 /// a doubt, or that took more than the `requests` it should, counts half. To four decimals, so

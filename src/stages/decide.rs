@@ -2,10 +2,10 @@
 
 use serde::Serialize;
 
-use crate::stages::confidence::Calibration;
-use crate::data::label::Label;
 use crate::data::evidence::Evidence;
+use crate::data::label::Label;
 use crate::data::taxonomy::Taxonomy;
+use crate::stages::confidence::Calibration;
 
 /// What happens to a ticket.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]

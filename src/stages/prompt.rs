@@ -9,7 +9,6 @@ use minijinja::value::Value;
 use minijinja::{AutoEscape, Environment, context};
 use serde::Serialize;
 
-use crate::label::AnswerForm;
 use crate::data::evidence::Evidence;
 use crate::data::taxonomy::{Intent, Taxonomy};
 use crate::{Error, Result};
@@ -20,6 +19,15 @@ const TEMPLATES: [(&str, &str); 4] = [
     ("ticket.jinja", include_str!("../../prompts/ticket.jinja")),
     ("repair.jinja", include_str!("../../prompts/repair.jinja")),
 ];
+
+/// The form in which the model answers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AnswerForm {
+    /// `<reasoning>`, `<intent>`, `<secondary>` and `<attribute>` tags in free text.
+    Tags,
+    /// JSON after a schema that lists all intents and the attributes' values.
+    Structured,
+}
 
 /// The prompt templates, compiled.
 pub struct Prompts {

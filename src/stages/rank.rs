@@ -3,11 +3,9 @@
 
 use std::collections::{HashMap, HashSet};
 
-use serde::Serialize;
-
-use crate::learn::probe::Probe;
-use crate::data::evidence::Candidate;
+use crate::data::evidence::{Candidate, Vote};
 use crate::data::taxonomy::Taxonomy;
+use crate::learn::probe::Probe;
 
 /// How many of the candidates vote.
 pub const VOTERS: usize = 20;
@@ -32,19 +30,6 @@ const KEPT: usize = 20;
 
 /// The first places of the shortlist are the neighbours' alone, the next go to both opinions.
 const NEIGHBOURS_FIRST: usize = 5;
-
-/// An intent and what speaks for it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Vote {
-    /// The intent.
-    pub intent: String,
-    /// Neighbours and probe together, 0 to 1; all intents' shares add up to 1.
-    pub share: f32,
-    /// Share of the neighbours' vote, 0 to 1.
-    pub neighbours: f32,
-    /// The probe's probability; `None` where there is no probe, or it does not know the intent.
-    pub probe: Option<f32>,
-}
 
 /// The shares of a distance-weighted vote (Dudani 1976), in the order of first appearance.
 /// Ballots are labels with scores, best first; the first [`VOTERS`] count.

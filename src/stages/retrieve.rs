@@ -5,13 +5,9 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
-use crate::data::evidence::support;
-use crate::data::evidence::Vote;
-use crate::data::evidence::Chosen;
-use crate::store::Hits;
+use crate::data::evidence::Candidate;
 use crate::data::example::Example;
-use crate::data::taxonomy::Taxonomy;
-use crate::data::ticket::Ticket;
+use crate::store::Hits;
 
 /// How many candidates are kept, and asked of the store for each kind of vector.
 pub const CANDIDATES: usize = 50;
@@ -24,64 +20,6 @@ pub const BM25_WEIGHT: f32 = 0.1;
 /// Scores are kept to this many decimals, so that the last bits of a vector, which depend on
 /// the batch it was computed in, never decide an order.
 const SCORE_DECIMALS: f32 = 1e5;
-
-/// A stored example that may resemble the ticket.
-#[derive(Debug, Clone)]
-pub struct Candidate {
-    /// The example.
-    pub example: Arc<Example>,
-    /// The fused score, about 0 to 1.1; what candidates are ordered by.
-    pub score: f32,
-    /// Cosine similarity, 0 where only the words matched.
-    pub cosine: f32,
-    /// BM25 score divided by the best one of this query, 0 to 1.
-    pub bm25: f32,
-    /// The example's dense vector.
-    pub vector: Arc<[f32]>,
-}
-
-impl Candidate {
-    /// The example's intent.
-    #[must_use]
-    pub fn intent(&self) -> &str {
-        &self.example.labelled.intent
-    }
-}
-
-/// All that a labeler may look at.
-#[derive(Debug, Clone)]
-pub struct Evidence {
-    /// The ticket.
-    pub ticket: Ticket,
-    /// The stored examples most like it, best first.
-    pub candidates: Vec<Candidate>,
-    /// Those of them, or fixed ones, that are shown to the model, each with the reason why.
-    pub examples: Vec<Chosen>,
-    /// The intents that retrieval speaks for, best first.
-    pub votes: Vec<Vote>,
-    /// The intents that are put forward, best first, at most [`crate::stages::rank::SHORTLIST`].
-    pub shortlist: Vec<String>,
-    /// Whether fixed examples stand in for the retrieved ones.
-    pub is_fixed: bool,
-    /// On the way down a hierarchy the group that is chosen within, which is `None` at the top.
-    pub step: Option<Option<String>>,
-    /// What is chosen from: the intents of the desk, or the groups and intents of one step.
-    pub taxonomy: Arc<Taxonomy>,
-}
-
-impl Evidence {
-    /// The intents that are put forward, best first.
-    #[must_use]
-    pub fn shortlist(&self) -> Vec<&str> {
-        self.shortlist.iter().map(String::as_str).collect()
-    }
-
-    /// What history says for an intent, 0 to 1.
-    #[must_use]
-    pub fn support_of(&self, intent: &str) -> f32 {
-        support(intent, &self.votes)
-    }
-}
 
 /// Joins the hits of both kinds: cosine plus a share of BM25 (divided by the best of the
 /// query, since BM25 has no scale of its own). Best first; ties by key.
@@ -136,9 +74,9 @@ pub(crate) fn rounded(score: f32) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::store::Hit;
     use crate::data::example::example_key;
-    use crate::data::ticket::LabelledTicket;
+    use crate::data::ticket::{LabelledTicket, Ticket};
+    use crate::store::Hit;
 
     fn hit(id: &str, score: f32, vector: &[f32]) -> Hit {
         let example = Example {

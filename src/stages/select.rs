@@ -4,9 +4,8 @@ use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
+use crate::data::evidence::{Candidate, Chosen, Vote};
 use crate::embed::cosine;
-use crate::data::evidence::Vote;
-use crate::data::evidence::Candidate;
 
 /// At most so many examples of one requester, so that one customer cannot fill the prompt.
 pub const PER_REQUESTER: usize = 2;
@@ -34,15 +33,6 @@ pub enum Selection {
     /// The leading intents side by side, on the boundary between them, best intent first.
     #[default]
     Contrastive,
-}
-
-/// A candidate that is shown.
-#[derive(Debug, Clone)]
-pub struct Chosen {
-    /// The candidate.
-    pub candidate: Candidate,
-    /// Why it was chosen, in a few words.
-    pub why: String,
 }
 
 /// What is left of the candidates once near-duplicates are collapsed and no requester has more

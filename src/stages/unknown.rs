@@ -1,9 +1,9 @@
 //! Topics that the store knows nothing of. Pure.
 
+use crate::data::evidence::Candidate;
+use crate::data::evidence::Vote;
 use crate::data::evidence::support;
 use crate::data::label::Label;
-use crate::data::evidence::Vote;
-use crate::data::evidence::Candidate;
 
 /// Below this cosine similarity of the nearest example nothing like a ticket was seen, where no
 /// probe is there to know better. Of new tickets on known topics 0 % (BANKING77) and 1.0 %

@@ -109,7 +109,7 @@ impl FromStr for StoreLocation {
                 "--store {text}: {what}; write it as http://host:6334 or https://host:6334/collection"
             ))
         };
-        let url = reqwest::Url::parse(text).map_err(|e| wrong(&format!("this is no address ({e})")))?;
+        let url = url::Url::parse(text).map_err(|e| wrong(&format!("this is no address ({e})")))?;
         if !matches!(url.scheme(), "http" | "https") {
             return Err(wrong("a server is reached by http or https"));
         }

@@ -85,7 +85,7 @@ fn with_attributes() -> Evidence {
 
 fn labeler(model: &str) -> ClaudeLabeler {
     let model = Models::built_in().unwrap().find(model);
-    let form = AnswerForm::best_for(&model);
+    let form = ClaudeLabeler::best_form(&model);
     ClaudeLabeler::new(None, model, form, Arc::new(Prompts::load(None).unwrap()))
 }
 

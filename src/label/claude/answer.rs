@@ -3,8 +3,8 @@
 
 use crate::claude::{Answer, TokenUsage};
 use crate::data::label::{Label, Usage};
-use crate::stages::parse::ParsedAnswer;
 use crate::data::taxonomy::{Attribute, Taxonomy};
+use crate::stages::parse::ParsedAnswer;
 
 /// Puts what an answer says into the label, in place of what an earlier one said.
 pub(super) fn read(parsed: ParsedAnswer, taxonomy: &Taxonomy, label: &mut Label) {

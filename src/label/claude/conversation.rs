@@ -3,9 +3,9 @@
 use super::answer::{doubt, read, usage};
 use super::{ClaudeLabeler, Offer};
 use crate::claude::{Answer, Message, Request};
+use crate::data::evidence::Evidence;
 use crate::data::label::Label;
 use crate::stages::parse::parse;
-use crate::data::evidence::Evidence;
 use crate::{Error, ErrorKind, Result};
 
 /// Room for an answer that was cut off at the first try.

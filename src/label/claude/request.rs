@@ -4,13 +4,14 @@ use std::sync::{Arc, PoisonError};
 
 use serde_json::{Map, Value, json};
 
-use super::{AnswerForm, ClaudeLabeler, Offer};
+use super::{ClaudeLabeler, Offer};
 use crate::Result;
 use crate::claude::{
     CacheControl, Message, OutputConfig, OutputFormat, Request, Sampling, SystemBlock, Thinking, ThinkingRule,
 };
 use crate::data::evidence::Evidence;
 use crate::data::taxonomy::{AttributeValue, Taxonomy};
+use crate::stages::prompt::AnswerForm;
 
 /// Room for two sentences of reasoning in any language, the intents and the attributes.
 const MAX_TOKENS: u32 = 1024;

@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::stages::rank::{VOTERS, shares};
 use crate::data::evidence::{Candidate, Evidence};
+use crate::stages::rank::{VOTERS, shares};
 
 /// Each attribute's value by the same weighted vote, among the voters of the winning intent that
 /// carry an allowed one. An attribute that none of them carries is left out.

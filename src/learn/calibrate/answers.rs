@@ -3,9 +3,9 @@
 use futures::stream::{self, StreamExt as _};
 use uuid::Uuid;
 
-use crate::pipeline::{Classification, Embedded, Judge, Retriever, Scope, WINDOW, let_arrive};
-use crate::measure::eval::{EMBED_CHUNK, Progress, StoredIdentities};
 use crate::data::ticket::LabelledTicket;
+use crate::measure::eval::{EMBED_CHUNK, Progress, StoredIdentities};
+use crate::pipeline::{Classification, Embedded, Judge, Retriever, Scope, WINDOW, let_arrive};
 use crate::{Error, Result};
 
 /// A ticket, and the keys under which it is in the store itself.

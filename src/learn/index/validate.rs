@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use uuid::Uuid;
 
 use super::{IndexOptions, IndexReport, RowError};
-use crate::input::Row;
 use crate::data::example::{Example, example_key};
 use crate::data::taxonomy::Taxonomy;
 use crate::data::ticket::text_hash;
+use crate::input::Row;
 
 /// The examples of the rows, one for each key. Bad rows are entered into the report, and
 /// equal repetitions of a row are counted as unchanged.

@@ -4,12 +4,12 @@ use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
 use super::{Header, Probe, VERSION, fit};
+use crate::data::taxonomy::{Intent, Taxonomy};
 use crate::embed::{Embedder, cosine, embed_checked};
 use crate::measure::eval::stats::{percentile, real};
 use crate::stages::rank::{VOTERS, product, shares};
-use crate::store::{ExampleStore, PROBE_BLOB, Pages};
-use crate::data::taxonomy::{Intent, Taxonomy};
 use crate::stages::unknown::familiarity;
+use crate::store::{ExampleStore, PROBE_BLOB, Pages};
 use crate::{Error, Result};
 
 /// With fewer examples, or fewer for each intent, the neighbours know as much.

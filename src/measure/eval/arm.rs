@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::pipeline::{DEFAULT_K, Examples, Judge, Strategy};
 use crate::label::Labeler;
+use crate::pipeline::{DEFAULT_K, Examples, Judge, Strategy};
 use crate::stages::select::Selection;
 
 /// What an arm shows the labeler.

@@ -5,9 +5,9 @@ use serde::Serialize;
 use super::metrics::{self, Scored};
 use super::stats::{self, real};
 use crate::Result;
-use crate::pipeline::Classification;
 use crate::data::taxonomy::{Attribute, Taxonomy};
 use crate::data::ticket::LabelledTicket;
+use crate::pipeline::Classification;
 
 /// How an arm did on one attribute.
 #[derive(Debug, Clone, PartialEq, Serialize)]

@@ -7,11 +7,11 @@ use uuid::Uuid;
 use super::metrics::Scored;
 use super::stored::{StaticExamples, StoredIdentities};
 use super::{EvalOptions, Progress};
-use crate::pipeline::{Classification, Embedded, Gathered, Judge, Retriever, Scope, WINDOW, let_arrive};
 use crate::data::evidence::Candidate;
-use crate::stages::select::is_near_text;
 use crate::data::taxonomy::Taxonomy;
 use crate::data::ticket::LabelledTicket;
+use crate::pipeline::{Classification, Embedded, Gathered, Judge, Retriever, Scope, WINDOW, let_arrive};
+use crate::stages::select::is_near_text;
 use crate::{Error, Result};
 
 /// How many tickets are embedded together.

@@ -10,11 +10,11 @@ use super::metrics::{self, CaseScore, IntentScore, Scored};
 use super::record::Record;
 use super::run::ArmAnswers;
 use super::stats::{self, real};
+use crate::data::taxonomy::Taxonomy;
+use crate::data::ticket::LabelledTicket;
 use crate::learn::calibrate::{Bin, expected_calibration_error, reliability};
 use crate::pipeline::Classification;
 use crate::stages::decide::Decision;
-use crate::data::taxonomy::Taxonomy;
-use crate::data::ticket::LabelledTicket;
 use crate::{Error, ErrorKind, Result};
 
 /// How one arm did.

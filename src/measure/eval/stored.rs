@@ -9,10 +9,10 @@ use uuid::Uuid;
 
 use super::arm::{Arm, Shows};
 use crate::Result;
+use crate::data::ticket::{LabelledTicket, text_hash};
 use crate::pipeline::{Examples, Retriever, Scope};
 use crate::stages::select::select;
 use crate::store::Pages;
-use crate::data::ticket::{LabelledTicket, text_hash};
 
 /// So many tickets tell how long the examples are that retrieval shows.
 const MEASURED: usize = 64;

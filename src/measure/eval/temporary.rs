@@ -5,13 +5,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::pipeline::Retriever;
-use crate::embed::{Embedder, Remembering};
-use crate::learn::index::{IndexOptions, index};
-use crate::input::{Row, RowContent};
-use crate::store::{EdgeStore, ExampleStore, Filter};
 use crate::data::taxonomy::Taxonomy;
 use crate::data::ticket::LabelledTicket;
+use crate::embed::{Embedder, Remembering};
+use crate::input::{Row, RowContent};
+use crate::learn::index::{IndexOptions, index};
+use crate::pipeline::Retriever;
+use crate::store::{EdgeStore, ExampleStore, Filter};
 use crate::{Error, Result};
 
 /// Makes temporary stores, all with the same taxonomy and embedder.

@@ -4,9 +4,9 @@ use std::collections::HashMap;
 
 use ndarray::Array2;
 
-use crate::store::{ExampleStore, MANIFEST_BLOB, Manifest, Pages, taxonomy_of};
 use crate::data::example::Example;
 use crate::data::taxonomy::Taxonomy;
+use crate::store::{ExampleStore, MANIFEST_BLOB, Manifest, Pages, taxonomy_of};
 use crate::{Error, Result};
 
 /// Labelled vectors. Of an example, its label and its vector the positions are the same.

@@ -12,7 +12,8 @@ use uuid::Uuid;
 use super::super::settings::{DENSE, SPARSE};
 use super::super::{self as seam, Example, Point};
 use super::shard::path;
-use crate::{Error, Result, embed};
+use crate::data::example;
+use crate::{Error, Result};
 
 pub(super) fn payload(example: &Example) -> Result<Payload> {
     match serde_json::to_value(example) {
@@ -34,7 +35,7 @@ pub(super) fn point(point: Point) -> Result<PointStructPersisted> {
     })
 }
 
-pub(super) fn sparse(vector: embed::SparseVector) -> Result<SparseVector> {
+pub(super) fn sparse(vector: example::SparseVector) -> Result<SparseVector> {
     SparseVector::new(vector.indices, vector.values)
         .map_err(|e| Error::internal(format!("a sparse vector is not valid: {e}")))
 }
