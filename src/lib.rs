@@ -64,8 +64,8 @@ pub use stages::decide::Decision;
 pub use stages::prompt::AnswerForm;
 #[cfg(feature = "embedded")]
 pub use store::EdgeStore;
-pub use store::ExampleStore;
 #[cfg(feature = "server")]
 pub use store::ServerStore;
 #[cfg(all(feature = "embedded", feature = "server"))]
 pub use store::StoreLocation;
+pub use store::{Content, ExampleStore};

@@ -17,11 +17,13 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::Serialize;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::Result;
 use crate::data::example::{Example, Point, SparseVector, StoredExample};
 use crate::data::taxonomy::Taxonomy;
+use crate::embed::Bm25Settings;
 
 #[cfg(feature = "embedded")]
 mod edge;
@@ -29,8 +31,11 @@ mod filter;
 #[cfg(all(feature = "embedded", feature = "server"))]
 mod location;
 mod manifest;
+#[cfg(any(feature = "embedded", feature = "server"))]
 mod missed;
 mod pages;
+mod reader;
+mod revision;
 #[cfg(feature = "server")]
 mod server;
 mod settings;
@@ -43,6 +48,8 @@ pub use filter::{Condition, Filter};
 pub use location::{StoreLocation, StoreOptions};
 pub use manifest::{FORMAT_VERSION, Manifest};
 pub use pages::Pages;
+pub use reader::Reader;
+pub use revision::{Revision, Revisions};
 #[cfg(feature = "server")]
 pub use server::{Connection, ServerStore};
 pub use settings::{CollectionSettings, Quantization};
@@ -234,6 +241,7 @@ pub async fn taxonomy_of(store: &dyn Content) -> Result<Taxonomy> {
 }
 
 /// Who this is, for those who wait for a lease.
+#[cfg(any(feature = "embedded", feature = "server"))]
 fn holder() -> String {
     let name = std::env::args_os().next().map(std::path::PathBuf::from);
     let name = name.as_deref().and_then(std::path::Path::file_name).unwrap_or_default();

@@ -6,18 +6,19 @@ use std::time::{Duration, Instant};
 use uuid::Uuid;
 
 use super::Strategy;
+use super::served::Served;
 use crate::data::evidence::Candidate;
 use crate::data::evidence::Vote;
 use crate::data::example::{Example, example_key};
-use crate::data::taxonomy::{Levels, Taxonomy};
+use crate::data::taxonomy::Taxonomy;
 use crate::data::ticket::{LabelledTicket, Ticket, text_hash};
-use crate::embed::{Bm25, Embedder, embed_checked};
+use crate::embed::{Embedder, embed_checked};
 use crate::learn::calibrate::Setup;
 use crate::learn::probe::Probe;
 use crate::stages::rank::{self};
 use crate::stages::retrieve::{BM25_WEIGHT, CANDIDATES, fuse};
 use crate::stages::unknown::Floor;
-use crate::store::{ExampleStore, Filter, MANIFEST_BLOB, Manifest, PROBE_BLOB, Query, taxonomy_of};
+use crate::store::{ExampleStore, Filter, Query, Reader, Snapshot};
 use crate::{Error, Result};
 
 /// A store and the embedder it was built with.

@@ -3,10 +3,10 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::Result;
+use crate::data::taxonomy::{Levels, Taxonomy};
 use crate::embed::Bm25;
 use crate::learn::probe::Probe;
 use crate::store::Snapshot;
-use crate::data::taxonomy::{Levels, Taxonomy};
 
 /// A snapshot, ready to be searched in.
 pub(super) struct Served {

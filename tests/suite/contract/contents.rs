@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use ticket_router::data::example::Point;
-use ticket_router::store::{MANIFEST_BLOB, Query, RebuildOptions, TAXONOMY_BLOB};
+use ticket_router::store::{MANIFEST_BLOB, Query, RebuildOptions, Revision, TAXONOMY_BLOB};
 
 use super::Place;
 use super::data::{DIMENSION, all, example, ids, near, point, points};
