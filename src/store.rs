@@ -110,6 +110,8 @@ pub struct RebuildOptions {
     pub dimension: usize,
     /// How words become sparse vectors in the new content; examples that are learned meanwhile get theirs by it.
     pub bm25: Bm25Settings,
+    /// Whether its vectors are of another embedder than those that are served.
+    pub other_vectors: bool,
     /// About how many points will come; 0 when nobody knows. To write more of them takes longer.
     pub points: usize,
     /// Whether the content that is replaced stays beside the new one, where the store can.
@@ -238,6 +240,14 @@ pub trait Rebuild: Send {
 /// or the labels alone.
 pub async fn taxonomy_of(store: &dyn Content) -> Result<Taxonomy> {
     snapshot::taxonomy(store, store.blob(TAXONOMY_BLOB).await?.as_deref()).await
+}
+
+/// A store's manifest, with all small changes counted in; `None` where no index run has completed.
+pub async fn manifest_of(store: &dyn ExampleStore) -> Result<Option<Manifest>> {
+    let Some(json) = store.blob(MANIFEST_BLOB).await? else { return Ok(None) };
+    let mut manifest = Manifest::from_json(&json)?;
+    manifest.changed_in_place += store.revisions().borrow().changes;
+    Ok(Some(manifest))
 }
 
 /// Who this is, for those who wait for a lease.

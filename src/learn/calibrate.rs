@@ -17,7 +17,7 @@ use crate::pipeline::{Classification, Examples, Judge, Retriever, Strategy};
 use crate::stages::confidence::{self, Calibration};
 use crate::stages::decide::Decision;
 use crate::stages::select::Selection;
-use crate::store::{MANIFEST_BLOB, Manifest};
+use crate::store::manifest_of;
 use crate::{Error, Result};
 
 mod answers;
@@ -268,7 +268,7 @@ fn cascade(own: &[Answer], of_vote: &[Answer], spent: &Spent, options: &Calibrat
 
 async fn store(retriever: &Retriever, labeler: &str, mut entry: Entry, cascade: &Dial) -> Result<()> {
     let store = retriever.store();
-    let manifest = store.blob(MANIFEST_BLOB).await?.map(|bytes| Manifest::from_json(&bytes)).transpose()?;
+    let manifest = manifest_of(store).await?;
     entry.changed_in_place = manifest.map_or(0, |manifest| manifest.changed_in_place);
     // What was learned of a cascade holds for the threshold that it had.
     let cascade = (labeler != CASCADE).then(|| CascadeEntry {

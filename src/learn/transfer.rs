@@ -55,6 +55,7 @@ pub async fn copy(
     let options = RebuildOptions {
         dimension: source.dimension,
         bm25: manifest.bm25.clone(),
+        other_vectors: false,
         points: total,
         keep_old: false,
         resume: Some(format!("copy of {identity}")),

@@ -23,6 +23,7 @@ mod cache;
 mod content;
 mod convert;
 mod generation;
+mod journal;
 mod lock;
 mod log;
 mod rebuild;
@@ -32,6 +33,7 @@ mod shard;
 
 use content::EdgeContent;
 use generation::Generation;
+use journal::{Entry, Journal, MOST_EXAMPLES};
 use rebuild::{EdgeRebuild, first_revision};
 use serving::Serving;
 
@@ -50,11 +52,18 @@ struct Shared {
     current: RwLock<Arc<Serving>>,
     /// Generations that were replaced and may still be read.
     replaced: Mutex<Vec<Weak<Serving>>>,
-    /// Held by every small write; what a rebuild that is under way has missed.
-    writing: Mutex<Option<Missed>>,
+    /// Held by every small write.
+    writing: Mutex<Writing>,
     revisions: Revisions,
     /// Held for as long as anybody needs the folder.
     _lock: File,
+}
+
+/// What small writes write to beside the engine.
+struct Writing {
+    journal: Journal,
+    /// What a rebuild that is under way has missed.
+    missed: Option<Missed>,
 }
 
 impl Shared {
@@ -62,7 +71,7 @@ impl Shared {
         Ok(Arc::clone(&*self.current.read().map_err(|_| poisoned())?))
     }
 
-    fn writing(&self) -> Result<MutexGuard<'_, Option<Missed>>> {
+    fn writing(&self) -> Result<MutexGuard<'_, Writing>> {
         self.writing.lock().map_err(|_| poisoned())
     }
 
@@ -73,9 +82,10 @@ impl Shared {
         Ok(replaced.iter().filter_map(Weak::upgrade).map(|serving| serving.generation.clone()).collect())
     }
 
-    /// Serves the next generation, which has so many changes already.
-    fn switch(&self, next: Serving, changes: usize) -> Result<()> {
-        let revision = first_revision(&next.generation, changes);
+    /// Serves the next generation, which has this journal.
+    fn switch(&self, writing: &mut Writing, next: Serving, journal: Journal) -> Result<()> {
+        let revision = first_revision(&next.generation, journal.changes);
+        writing.journal = journal;
         let old = {
             let mut current = self.current.write().map_err(|_| poisoned())?;
             std::mem::replace(&mut *current, Arc::new(next))
@@ -124,13 +134,16 @@ impl EdgeStore {
                 }
                 (None, None) => return Err(Error::store(format!("the store in {} is empty", root.display()))),
             };
-            let revisions = Revisions::new(first_revision(&generation, 0));
+            let (changes, entries) = Journal::read(&generation)?;
+            let serving = Serving::load(generation)?;
+            let changes = changes + serving.repeat(entries)?;
+            let journal = Journal::begin(&serving.generation, changes)?;
             let shared = Shared {
+                revisions: Revisions::new(first_revision(&serving.generation, changes)),
                 root,
-                current: RwLock::new(Arc::new(Serving::load(generation)?)),
+                current: RwLock::new(Arc::new(serving)),
                 replaced: Mutex::default(),
-                writing: Mutex::default(),
-                revisions,
+                writing: Mutex::new(Writing { journal, missed: None }),
                 _lock: lock,
             };
             Ok(Self { shared: Arc::new(shared), settings: CollectionSettings::default() })
@@ -176,19 +189,51 @@ impl EdgeStore {
     ) -> Result<usize> {
         let shared = Arc::clone(&self.shared);
         off_thread(move || {
-            let mut missed = shared.writing()?;
-            if let Some(missed) = missed.as_mut() {
-                noted(missed);
-            }
+            let mut writing = shared.writing()?;
             let serving = shared.current()?;
             let shard = serving.shard_alone()?;
+            if !writing.journal.is_empty() {
+                // What is done again when the store is opened must not come after what is done now.
+                shard.flush();
+                writing.journal.restart(&serving.generation, 0)?;
+            }
+            if let Some(missed) = writing.missed.as_mut() {
+                noted(missed);
+            }
             let outcome = work(&shard);
             serving.cache.clear();
             let changed = outcome?;
             shard.flush();
             drop(shard);
+            writing.journal.restart(&serving.generation, changed)?;
             shared.revisions.examples_changed(changed);
             Ok(changed)
+        })
+        .await
+    }
+
+    /// Makes a change of a few examples: durable by the journal, so that the engine need not be flushed for it.
+    async fn learn(&self, keys: Vec<Uuid>, entry: Entry) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        off_thread(move || {
+            let mut writing = shared.writing()?;
+            let serving = shared.current()?;
+            let changed = entry.examples();
+            // Before the engine has it: what it refuses is refused again when the store is opened, and skipped.
+            serving.check(&entry)?;
+            writing.journal.append(&entry)?;
+            let done = serving.repeat_one(entry);
+            serving.cache.forget(&keys);
+            done?;
+            if let Some(missed) = writing.missed.as_mut() {
+                missed.keys.extend(keys);
+            }
+            if writing.journal.is_long() {
+                serving.shard_alone()?.flush();
+                writing.journal.restart(&serving.generation, 0)?;
+            }
+            shared.revisions.examples_changed(changed);
+            Ok(())
         })
         .await
     }
@@ -240,6 +285,9 @@ impl ExampleStore for EdgeStore {
     async fn upsert(&self, points: Vec<Point>) -> Result<()> {
         let keys: Vec<Uuid> = points.iter().map(|point| point.example.key).collect();
         let count = keys.len();
+        if count <= MOST_EXAMPLES {
+            return self.learn(keys, Entry::put(&points)).await;
+        }
         let write = move |shard: &EdgeShard| shard::upsert(shard, points).map(|()| count);
         self.write(move |missed| missed.keys.extend(keys), write).await.map(|_| ())
     }
@@ -259,6 +307,9 @@ impl ExampleStore for EdgeStore {
 
     async fn delete(&self, keys: Vec<Uuid>) -> Result<()> {
         let (noted, count) = (keys.clone(), keys.len());
+        if count <= MOST_EXAMPLES {
+            return self.learn(noted, Entry::Delete(keys)).await;
+        }
         let write = move |shard: &EdgeShard| shard::delete(shard, keys).map(|()| count);
         self.write(|missed| missed.keys.extend(noted), write).await.map(|_| ())
     }
@@ -267,9 +318,9 @@ impl ExampleStore for EdgeStore {
         let (name, shared) = (name.to_owned(), Arc::clone(&self.shared));
         off_thread(move || {
             // Alone: two at once would write into the same draft.
-            let mut missed = shared.writing()?;
+            let mut writing = shared.writing()?;
             shared.current()?.generation.put_blob(&name, &content)?;
-            if let Some(missed) = missed.as_mut() {
+            if let Some(missed) = writing.missed.as_mut() {
                 missed.blobs.insert(name.clone());
             }
             shared.revisions.blob_changed(&name);

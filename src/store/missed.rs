@@ -5,6 +5,9 @@ use std::collections::BTreeSet;
 
 use uuid::Uuid;
 
+use super::RebuildOptions;
+use crate::{Error, Result};
+
 /// Small changes during a rebuild.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(super) struct Missed {
@@ -14,4 +17,18 @@ pub(super) struct Missed {
     pub(super) keys: BTreeSet<Uuid>,
     /// Blobs that were written.
     pub(super) blobs: BTreeSet<String>,
+}
+
+impl Missed {
+    /// Fails where what was missed cannot be taken over: vectors are of use to their own embedder alone.
+    pub(super) fn check(&self, options: &RebuildOptions) -> Result<()> {
+        if !options.other_vectors || self.keys.is_empty() {
+            return Ok(());
+        }
+        Err(Error::store(format!(
+            "{} examples were changed while everything was embedded with another embedder; nothing was replaced, run it \
+             again",
+            self.keys.len()
+        )))
+    }
 }

@@ -80,6 +80,12 @@ impl Reader {
         self.look().await
     }
 
+    /// Whether the store serves another generation than this snapshot's, which then could not be taken over.
+    #[must_use]
+    pub fn is_behind(&self, snapshot: &Snapshot) -> bool {
+        self.revisions.borrow().generation != snapshot.generation()
+    }
+
     /// A newer generation than that of a snapshot which could not be read: it may be gone.
     pub async fn newer_than(&self, failed: &Snapshot) -> Option<Arc<Snapshot>> {
         let _turn = self.turn.lock().await;

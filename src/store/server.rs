@@ -1,11 +1,12 @@
 //! The store on a Qdrant server or cluster, through its own client.
 //!
-//! The examples are a collection `NAME-gN`, found under the alias `NAME`. A rebuild fills
-//! `NAME-g(N+1)` and moves the alias, which the server does in one step. The named blobs are
+//! The examples are a collection `NAME-gN`, found under the alias `NAME`. A rebuild fills another one and moves the
+//! alias, which the server does in one step (`switch`), while it holds a lease (`lease`). Small changes go to both
+//! (`small`), and are told to all readers by a point that these read every second (`record`). The named blobs are
 //! points without vectors in the same collection, so that they move, and are saved, with it.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::sync::{Arc, Once};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
 use tokio::sync::watch;
@@ -21,12 +22,18 @@ mod blob;
 mod call;
 mod collection;
 mod convert;
+mod lease;
 mod points;
 mod rebuild;
+mod record;
+mod small;
+mod switch;
 
 use call::Server;
 pub(super) use collection::is_generation;
+use lease::Lease;
 use rebuild::ServerRebuild;
+use small::Change;
 
 /// How a server is reached.
 #[derive(Clone)]
@@ -44,7 +51,9 @@ pub struct ServerStore {
     /// What the alias names.
     served: ServerContent,
     settings: CollectionSettings,
-    revisions: Revisions,
+    revisions: Arc<Revisions>,
+    /// Begins with the first one who wants to know.
+    following: Once,
 }
 
 impl ServerStore {
@@ -80,16 +89,29 @@ impl ServerStore {
             };
         }
         let server = Server::reach(&connection).await?;
-        let first = server.create(name, dimension, &CollectionSettings::default()).await?;
-        server.point(name, &first).await?;
+        // Always the same name: only one can make it, and whoever finds it made does not replace what is served.
+        let first = format!("{name}-g1");
+        let begun = Instant::now();
+        while server.behind(name).await?.is_none() {
+            server.create(&first, dimension, &CollectionSettings::default()).await?;
+            match Lease::take_of(&server, &first).await? {
+                Ok(lease) => {
+                    if server.behind(name).await?.is_none() {
+                        server.serve_first(name, &first).await?;
+                    }
+                    lease.end().await?;
+                }
+                Err(found) if begun.elapsed() > server.timeout * 2 => return Err(found.busy(&server, name)),
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
         Self::of(server, name).await
     }
 
     async fn of(server: Server, name: &str) -> Result<Self> {
-        let generation = server.behind(name).await?.unwrap_or_else(|| name.to_owned());
+        let revisions = Arc::new(Revisions::new(server.revision(name).await?));
         let served = ServerContent { server, name: name.to_owned(), collection: name.to_owned() };
-        let revisions = Revisions::new(Revision::of(generation));
-        Ok(Self { served, settings: CollectionSettings::default(), revisions })
+        Ok(Self { served, settings: CollectionSettings::default(), revisions, following: Once::new() })
     }
 
     /// The same, with settings for what it builds from now on.
@@ -214,43 +236,53 @@ impl ExampleStore for ServerStore {
     }
 
     fn revisions(&self) -> watch::Receiver<Arc<Revision>> {
+        let ServerContent { server, name, .. } = &self.served;
+        self.following.call_once(|| record::follow(server.clone(), name.clone(), Arc::downgrade(&self.revisions)));
         self.revisions.watch()
     }
 
     async fn upsert(&self, points: Vec<Point>) -> Result<()> {
-        let count = points.len();
-        self.served.server.upsert(&self.served.name, points).await?;
-        self.revisions.examples_changed(count);
-        Ok(())
+        let keys: Vec<Uuid> = points.iter().map(|point| point.example.key).collect();
+        let (server, count) = (&self.served.server, keys.len());
+        let write = |collection: String| {
+            let points = points.clone();
+            async move { server.upsert(&collection, points).await.map(|()| count) }
+        };
+        self.change(Change::Examples(keys), write).await.map(|_| ())
     }
 
     async fn update(&self, examples: Vec<Example>) -> Result<()> {
-        let count = examples.len();
-        self.served.server.overwrite(&self.served.name, examples).await?;
-        self.revisions.examples_changed(count);
-        Ok(())
+        let keys: Vec<Uuid> = examples.iter().map(|example| example.key).collect();
+        let (server, count) = (&self.served.server, keys.len());
+        let write = |collection: String| {
+            let examples = examples.clone();
+            async move { server.overwrite(&collection, examples).await.map(|()| count) }
+        };
+        self.change(Change::Examples(keys), write).await.map(|_| ())
     }
 
     async fn relabel(&self, from: &str, to: &str) -> Result<usize> {
-        let count = self.served.server.relabel(&self.served.name, from, to).await?;
-        self.revisions.examples_changed(count);
-        Ok(count)
+        let server = &self.served.server;
+        let write = |collection: String| async move { server.relabel(&collection, from, to).await };
+        self.change(Change::Relabel(from.to_owned(), to.to_owned()), write).await
     }
 
     async fn delete(&self, keys: Vec<Uuid>) -> Result<()> {
-        self.served.server.delete(&self.served.name, &keys).await?;
-        self.revisions.examples_changed(keys.len());
-        Ok(())
+        let (server, keys_of) = (&self.served.server, keys.as_slice());
+        let write =
+            |collection: String| async move { server.delete(&collection, keys_of).await.map(|()| keys_of.len()) };
+        self.change(Change::Examples(keys.clone()), write).await.map(|_| ())
     }
 
     async fn put_blob(&self, name: &str, content: Vec<u8>) -> Result<()> {
-        self.served.server.put_blob(&self.served.name, name, &content).await?;
-        self.revisions.blob_changed(name);
-        Ok(())
+        let (server, content) = (&self.served.server, content.as_slice());
+        let write = |collection: String| async move { server.put_blob(&collection, name, content).await.map(|()| 0) };
+        self.change(Change::Blob(name.to_owned()), write).await.map(|_| ())
     }
 
     async fn rebuild(&self, options: RebuildOptions) -> Result<Box<dyn Rebuild>> {
         let ServerContent { server, name, .. } = &self.served;
-        Ok(Box::new(ServerRebuild::start(server.clone(), name, &self.settings, options).await?))
+        let rebuild = ServerRebuild::start(server.clone(), name, &self.settings, options);
+        Ok(Box::new(rebuild.await?.telling(Arc::clone(&self.revisions))))
     }
 }

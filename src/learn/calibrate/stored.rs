@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::pipeline::{Retriever, Strategy};
 use crate::stages::confidence::Calibration;
-use crate::store::{CALIBRATION_BLOB, ExampleStore, MANIFEST_BLOB, Manifest};
+use crate::store::{CALIBRATION_BLOB, ExampleStore, manifest_of};
 use crate::{Error, Result};
 
 /// The form that this program writes and reads.
@@ -173,7 +173,7 @@ impl Stored {
             );
             return Ok((None, Some(note)));
         }
-        let manifest = store.blob(MANIFEST_BLOB).await?.map(|bytes| Manifest::from_json(&bytes)).transpose()?;
+        let manifest = manifest_of(store).await?;
         let changed = entry.changed_by(manifest.map_or(0, |manifest| manifest.changed_in_place));
         let is_stale = entry.share_of_examples(changed) > STALE_SHARE;
         let note = is_stale.then(|| {

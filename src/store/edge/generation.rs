@@ -15,6 +15,8 @@ use crate::{Error, Result};
 const POINTER: &str = "CURRENT";
 const PREFIX: &str = "generation-";
 const BLOBS: &str = "blobs";
+/// The file of small changes, see `journal`.
+pub(super) const JOURNAL: &str = "changes.jsonl";
 /// Where the engine keeps its segments.
 const SEGMENTS: &str = "segments";
 /// Names the rebuild that fills an unfinished generation.
@@ -56,6 +58,11 @@ impl Generation {
         let path = root.join(format!("{PREFIX}{:06}", last + 1));
         make_private_dir(&path.join(BLOBS))?;
         Ok(Self { path })
+    }
+
+    /// The folder itself.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The folder of the engine's files.
@@ -218,7 +225,7 @@ fn occupied(meta: &fs::Metadata) -> u64 {
     meta.len()
 }
 
-fn write_in_one_step(dir: &Path, name: &str, content: &[u8]) -> Result<()> {
+pub(super) fn write_in_one_step(dir: &Path, name: &str, content: &[u8]) -> Result<()> {
     let (target, draft) = (dir.join(name), dir.join(format!("{name}.new")));
     let write = || {
         let mut file = File::create(&draft)?;
@@ -238,7 +245,7 @@ pub(super) fn sync_dir(path: &Path) -> Result<()> {
     File::open(path).and_then(|dir| dir.sync_all()).map_err(|e| failed("sync", path, &e))
 }
 
-fn failed(verb: &str, path: &Path, e: &std::io::Error) -> Error {
+pub(super) fn failed(verb: &str, path: &Path, e: &std::io::Error) -> Error {
     Error::store(format!(
         "cannot {verb} {}: {e}; check the folder's permissions and the free disk space",
         path.display()

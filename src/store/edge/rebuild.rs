@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use super::super::missed::Missed;
 use super::super::{MANIFEST_BLOB, Point, Rebuild, RebuildOptions, Revision};
 use super::generation::Generation;
+use super::journal::Journal;
 use super::serving::Serving;
 use super::{Shared, lock, log, off_thread, shard};
 use crate::embed::Bm25;
@@ -48,7 +49,7 @@ impl EdgeRebuild {
                 Serving::new(generation, engine)
             };
             // From here on small changes are noted. None is under way: each holds this lock.
-            *shared.writing()? = Some(Missed::default());
+            shared.writing()?.missed = Some(Missed::default());
             Ok(Self { shared, options, next: Some(next), lease: Some(lease) })
         })
         .await
@@ -82,9 +83,13 @@ impl Rebuild for EdgeRebuild {
     }
 
     async fn put_blob(&mut self, name: &str, content: Vec<u8>) -> Result<()> {
-        let name = name.to_owned();
+        let (name, shared) = (name.to_owned(), Arc::clone(&self.shared));
         self.work(move |next| {
             next.shard_alone()?.flush();
+            // Whoever writes it knows what was written before; only later changes are taken over.
+            if let Some(missed) = shared.writing()?.missed.as_mut() {
+                missed.blobs.remove(&name);
+            }
             next.generation.put_blob(&name, &content)
         })
         .await
@@ -98,13 +103,14 @@ impl Rebuild for EdgeRebuild {
             // No small change comes between the last one that is taken over and the switch.
             let mut writing = shared.writing()?;
             let old = shared.current()?;
-            let missed = writing.take().unwrap_or_default();
+            let missed = writing.missed.take().unwrap_or_default();
             let changes = take_over(&old, &next, &missed, &options)?;
             next.shard_alone()?.flush();
             log::cut(&next.generation.shard_path()?)?;
+            let journal = Journal::begin(&next.generation, changes)?;
             next.generation.sync()?;
             next.generation.publish(&shared.root)?;
-            shared.switch(next, changes)
+            shared.switch(&mut writing, next, journal)
         });
         next.await?;
         drop(self.lease.take());
@@ -114,6 +120,7 @@ impl Rebuild for EdgeRebuild {
 
 /// Does in the next content what small changes did in the old one meanwhile; says how many examples that were.
 fn take_over(old: &Serving, next: &Serving, missed: &Missed, options: &RebuildOptions) -> Result<usize> {
+    missed.check(options)?;
     let mut changes = missed.keys.len();
     let shard = next.shard()?;
     for (from, to) in &missed.relabels {
@@ -141,9 +148,9 @@ impl Drop for EdgeRebuild {
     fn drop(&mut self) {
         // After a commit another rebuild may have begun, whose notes these would be.
         if self.lease.is_some()
-            && let Ok(mut missed) = self.shared.writing()
+            && let Ok(mut writing) = self.shared.writing()
         {
-            *missed = None;
+            writing.missed = None;
         }
         if let Some(next) = self.next.take().filter(|_| self.options.resume.is_none()) {
             next.replace();

@@ -9,6 +9,7 @@ use super::super::settings::beam;
 use super::super::{Hit, Query};
 use super::cache::Cache;
 use super::generation::Generation;
+use super::journal::Entry;
 use super::search::{By, search};
 use super::{poisoned, shard};
 use crate::Result;
@@ -59,6 +60,35 @@ impl Serving {
         let shard = self.shard()?;
         let beam = *self.beam.get_or_init(|| beam(shard::size(&shard)));
         search(&shard, &self.cache, beam, query, by)
+    }
+
+    /// Whether the engine would take a change: an example has a vector of the right length.
+    pub(super) fn check(&self, entry: &Entry) -> Result<()> {
+        entry.check(shard::dimension(&*self.shard()?))
+    }
+
+    /// Does one change of the journal.
+    pub(super) fn repeat_one(&self, entry: Entry) -> Result<()> {
+        let shard = self.shard()?;
+        match entry {
+            Entry::Put(points) => shard::upsert(&shard, points.into_iter().map(Into::into).collect()),
+            Entry::Delete(keys) => shard::delete(&shard, keys),
+        }
+    }
+
+    /// Does the changes of the journal, which the engine may have lost, and makes them durable; says how many examples
+    /// they changed.
+    pub(super) fn repeat(&self, entries: Vec<Entry>) -> Result<usize> {
+        let mut changed = 0;
+        let any = !entries.is_empty();
+        for entry in entries {
+            changed += entry.examples();
+            self.repeat_one(entry)?;
+        }
+        if any {
+            self.shard_alone()?.flush();
+        }
+        Ok(changed)
     }
 
     /// Lets the folder go once nobody holds this any more.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use qdrant_client::qdrant::points_update_operation::{Operation, OverwritePayload};
 use qdrant_client::qdrant::{
-    Condition, CountPoints, DeletePoints, DenseVector, FacetCounts, Filter, PointId, PointStruct, PointsSelector,
-    PointsUpdateOperation, QuantizationSearchParams, QueryBatchPoints, QueryPoints, ScoredPoint, ScrollPoints,
-    SearchParams, SetPayloadPoints, SparseVector, UpdateBatchPoints, UpsertPoints, Value, VectorInput, VectorsSelector,
-    WithVectorsSelector, facet_value, query, vector_input, with_vectors_selector,
+    Condition, CountPoints, DeletePoints, DenseVector, FacetCounts, Filter, GetPoints, PointId, PointStruct,
+    PointsSelector, PointsUpdateOperation, QuantizationSearchParams, QueryBatchPoints, QueryPoints, ScoredPoint,
+    ScrollPoints, SearchParams, SetPayloadPoints, SparseVector, UpdateBatchPoints, UpsertPoints, Value, VectorInput,
+    VectorsSelector, WithVectorsSelector, facet_value, query, vector_input, with_vectors_selector,
 };
 use uuid::Uuid;
 
@@ -105,6 +105,19 @@ impl Server {
         Ok(())
     }
 
+    /// Removes the points that pass a filter.
+    pub(super) async fn delete_where(&self, collection: &str, filter: Filter) -> Result<()> {
+        let request = DeletePoints {
+            collection_name: collection.to_owned(),
+            wait: Some(true),
+            points: Some(filter.into()),
+            ..DeletePoints::default()
+        };
+        self.send("removing notes", request, |client, request| async move { client.delete_points(request).await })
+            .await
+            .map(|_| ())
+    }
+
     /// Both searches in one request; the examples come with it, since another process may have
     /// changed what was read before.
     pub(super) async fn query(&self, collection: &str, query: Query) -> Result<Hits> {
@@ -164,6 +177,28 @@ impl Server {
         });
         let next = reply.next_page_offset.map(|id| convert::key(Some(id))).transpose()?;
         Ok((page.collect::<Result<_>>()?, next))
+    }
+
+    /// Those of these examples that are there, with their vectors.
+    pub(super) async fn retrieve(&self, collection: &str, keys: &[Uuid]) -> Result<Vec<StoredExample>> {
+        let mut found = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(PIECE_POINTS) {
+            let request = GetPoints {
+                collection_name: collection.to_owned(),
+                ids: keys.iter().copied().map(convert::id).collect(),
+                with_payload: Some(true.into()),
+                with_vectors: Some(dense_alone(true)),
+                ..GetPoints::default()
+            };
+            let reply = self
+                .send("reading examples", request, |client, request| async move { client.get_points(request).await })
+                .await?;
+            for point in reply.result {
+                let dense = convert::found_dense(point.vectors);
+                found.push(StoredExample { example: convert::example(point.id, point.payload)?, dense });
+            }
+        }
+        Ok(found)
     }
 
     pub(super) async fn count(&self, collection: &str, filter: Filter) -> Result<usize> {
