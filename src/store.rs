@@ -180,6 +180,12 @@ pub struct Pinned {
     pub content: Arc<dyn Content>,
 }
 
+impl std::fmt::Debug for Pinned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pinned").field("generation", &self.generation).finish_non_exhaustive()
+    }
+}
+
 /// Examples with vectors, found again by similarity, and small named blobs beside them.
 ///
 /// The contract, which `tests/suite/contract.rs` holds against every store:

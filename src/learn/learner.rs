@@ -98,6 +98,12 @@ impl Learner {
     }
 }
 
+impl std::fmt::Debug for Learner {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Learner").field("reader", &self.reader).field("folding", &self.folding).finish_non_exhaustive()
+    }
+}
+
 /// Builds a store's content anew from what it holds, with nothing embedded again.
 pub async fn fold_in(store: &dyn ExampleStore, embedder: &dyn Embedder) -> Result<()> {
     let options = IndexOptions { rebuild: true, ..IndexOptions::default() };

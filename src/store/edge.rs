@@ -239,6 +239,15 @@ impl EdgeStore {
     }
 }
 
+impl std::fmt::Debug for EdgeStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EdgeStore")
+            .field("root", &self.shared.root)
+            .field("revision", &self.shared.revisions)
+            .finish_non_exhaustive()
+    }
+}
+
 #[async_trait]
 impl Content for EdgeStore {
     async fn query(&self, query: Query) -> Result<Hits> {

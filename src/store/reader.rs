@@ -135,3 +135,9 @@ impl Reader {
         Ok(Some(Arc::new(snapshot)))
     }
 }
+
+impl std::fmt::Debug for Reader {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Reader").field("snapshot", &self.known()).finish_non_exhaustive()
+    }
+}

@@ -141,6 +141,16 @@ fn foreign(url: &str, name: &str) -> Error {
     ))
 }
 
+impl std::fmt::Debug for ServerStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerStore")
+            .field("url", &self.served.server.url)
+            .field("name", &self.served.name)
+            .field("revision", &self.revisions)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A collection that is read: the one that an alias names, or one for as long as this is held.
 #[derive(Clone)]
 struct ServerContent {

@@ -90,6 +90,15 @@ impl Snapshot {
     }
 }
 
+impl std::fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Snapshot")
+            .field("pinned", &self.pinned)
+            .field("revision", &self.revision)
+            .finish_non_exhaustive()
+    }
+}
+
 /// A taxonomy by its stored form, if there is one, with the labels of the examples where it is open.
 pub(super) async fn taxonomy(content: &dyn Content, stored: Option<&[u8]>) -> Result<Taxonomy> {
     let taxonomy = stored.map_or_else(|| Ok(Taxonomy::from_labels([])), Taxonomy::from_json)?;

@@ -13,8 +13,8 @@ use ticket_router::learn::relabel::{Change, relabel};
 use ticket_router::pipeline::Retriever;
 use ticket_router::store::manifest_of;
 use ticket_router::{
-    Classifier, Content as _, Decision, EdgeStore, Embedder, ErrorKind, Evidence, ExampleStore, Label, Labeler,
-    LabelledTicket, Result, Taxonomy, Ticket, VoteLabeler,
+    Classifier, Content as _, Decision, EdgeStore, Embedder, ErrorKind, Evidence, Label, Labeler, LabelledTicket,
+    Result, Taxonomy, Ticket, VoteLabeler,
 };
 
 /// Counts letters: a small embedder of one's own.

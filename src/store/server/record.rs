@@ -22,13 +22,13 @@ const TAG: &str = "tag ";
 const PERIOD: Duration = Duration::from_secs(1);
 
 impl Server {
-    /// What a store is now, by its alias. One that a version before made may have no record yet.
+    /// What a store is now. One that a version before made may have no record yet; that of one which was restored
+    /// elsewhere still names the collection that it was.
     pub(super) async fn revision(&self, name: &str) -> Result<Revision> {
-        let found = self.notes(name, &[RECORD]).await?.pop().flatten();
-        match found.as_ref().and_then(revision) {
-            Some(revision) => Ok(revision),
-            None => Ok(Revision::of(self.behind(name).await?.unwrap_or_else(|| name.to_owned()))),
-        }
+        let (generation, found) = tokio::join!(self.behind(name), self.notes(name, &[RECORD]));
+        let generation = generation?.unwrap_or_else(|| name.to_owned());
+        let known = found?.pop().flatten().as_ref().and_then(revision).unwrap_or_default();
+        Ok(Revision { generation, ..known })
     }
 
     /// Makes the record of a collection, if it has none.
@@ -52,7 +52,8 @@ impl Server {
         what: &str,
         changed: usize,
     ) -> Result<Revision> {
-        let mut now = known.and_then(revision).unwrap_or_else(|| Revision::of(collection));
+        let known_revision = known.and_then(revision).unwrap_or_default();
+        let mut now = Revision { generation: collection.to_owned(), ..known_revision };
         if known.is_none() {
             self.make_record(collection).await?;
         }
@@ -80,15 +81,22 @@ impl Server {
 /// Reads the record again and again, for as long as anybody has the store open.
 pub(super) fn follow(server: Server, name: String, revisions: Weak<Revisions>) {
     tokio::spawn(async move {
+        let mut last = None;
         loop {
             tokio::time::sleep(PERIOD).await;
             if revisions.strong_count() == 0 {
                 return;
             }
             // What fails now is asked again in a second; those who read see the failure themselves.
+            let Ok(mut found) = server.notes(&name, &[RECORD]).await else { continue };
+            let found = found.pop().flatten();
+            if found.is_some() && found == last {
+                continue;
+            }
             let Ok(now) = server.revision(&name).await else { continue };
             let Some(known) = revisions.upgrade() else { return };
             known.set(now);
+            last = found;
         }
     });
 }
