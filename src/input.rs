@@ -19,7 +19,7 @@ pub struct InputOptions {
     pub intent_column: String,
     /// The column or key of the ticket's id.
     pub id_column: String,
-    /// The form; told from the file's name, or from its first bytes, unless set.
+    /// The format. Unless set, the file's name tells it, or its first bytes.
     pub format: Option<Format>,
 }
 
@@ -30,7 +30,7 @@ impl Default for InputOptions {
 }
 
 impl InputOptions {
-    /// Whether a column or key has a place of its own; others are attributes.
+    /// Whether a column or key has a field of its own. Every other one is an attribute.
     fn is_known(&self, name: &str) -> bool {
         let named = [&self.text_column, &self.intent_column, &self.id_column];
         named.iter().any(|column| *column == name)
@@ -38,7 +38,7 @@ impl InputOptions {
     }
 }
 
-/// A form of file.
+/// The format of a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Format {
     /// One JSON object a line.
@@ -49,7 +49,7 @@ pub enum Format {
     Tsv,
 }
 
-/// A row as it was read: a ticket, or why it is none.
+/// A row as it was read: a ticket, or the reason why it is none.
 #[derive(Debug)]
 pub struct Row {
     /// `file:line`, for messages.
@@ -81,8 +81,8 @@ impl RowContent {
     }
 }
 
-/// Reads a file, or standard input for `-`. Fails when there is nothing to read at all; a
-/// bad row is in the result.
+/// Reads a file, or standard input for `-`. A bad row is part of the result. Fails only when there
+/// is nothing to read at all.
 pub fn read(path: &Path, options: &InputOptions) -> Result<Vec<Row>> {
     let name = if path == Path::new("-") { "stdin".to_owned() } else { path.display().to_string() };
     let bytes = bytes_of(path).map_err(|e| match e.kind() {
@@ -156,7 +156,7 @@ struct Fields {
 }
 
 impl Fields {
-    /// Puts a value where its name belongs; names that are not known are attributes.
+    /// Puts a value into the field of its name. An unknown name is an attribute.
     fn set(&mut self, name: &str, value: String, options: &InputOptions) {
         if value.trim().is_empty() {
             return;

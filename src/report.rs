@@ -1,5 +1,5 @@
-//! Results as text for people. Pure: each function returns the text. (The JSON forms are the
-//! serialized reports themselves; [`json`] adds the tickets.)
+//! Results as text for people. Pure: each function returns the text. As JSON, a report is
+//! serialized as it is; [`json`] adds the tickets.
 
 mod calibrate;
 mod classification;
@@ -29,8 +29,8 @@ use serde_json::{Value, json};
 
 use crate::measure::eval::EvalReport;
 
-/// An evaluation as JSON with everything: beside the report, how it came about (`run`) and in each
-/// arm its answers (`records`).
+/// An evaluation as JSON with everything: the report, how it came about (`run`), and in each arm the
+/// answers (`records`).
 pub fn json(report: &EvalReport, run: &Run) -> crate::Result<Value> {
     let failed = |e: serde_json::Error| crate::Error::internal(format!("the report cannot be written as JSON: {e}"));
     let mut whole = serde_json::to_value(report).map_err(failed)?;
@@ -57,7 +57,7 @@ pub(crate) fn excerpt(text: &str, width: usize) -> String {
     cut
 }
 
-/// A stranger's text whose control characters can be seen; line breaks and tabs stay.
+/// A stranger's text with its control characters made visible; line breaks and tabs stay.
 fn visible(text: &str) -> String {
     let seen = |letter: char| match letter {
         '\n' | '\t' => letter,

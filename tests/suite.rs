@@ -7,7 +7,7 @@
 //! behaviour in `claude_*`, against the double in `raw_double` where it must misbehave; killed
 //! runs in `kill`; what every store must do in `contract`, and a Qdrant server's misbehaviour in
 //! `server_faults`, both against `qdrant_double`; rendered prompts and request bodies in `prompts`; the library in `library`;
-//! the provided models in `embedders`; `examples_db` itself in `data`. Pure stages have their tests beside them in `src`.
+//! the provided models in `embedders`; `examples_db` itself in `data`; the documentation in `docs`. Pure stages have their tests beside them in `src`.
 
 #![expect(
     clippy::unwrap_used,
@@ -38,6 +38,8 @@ mod claude_journal;
 mod contract;
 #[path = "suite/data.rs"]
 mod data;
+#[path = "suite/docs.rs"]
+mod docs;
 #[path = "suite/double.rs"]
 mod double;
 #[path = "suite/embedders.rs"]

@@ -1,4 +1,4 @@
-//! What is known of a ticket before it is labelled: similar examples, and what they speak for.
+//! What is known of a ticket before it is labelled: its neighbours, and what they speak for.
 
 use std::sync::Arc;
 
@@ -8,16 +8,16 @@ use super::example::Example;
 use super::taxonomy::Taxonomy;
 use super::ticket::Ticket;
 
-/// A stored example that may resemble the ticket.
+/// A neighbour: an example that the search found for the ticket.
 #[derive(Debug, Clone)]
 pub struct Candidate {
     /// The example.
     pub example: Arc<Example>,
-    /// The fused score, about 0 to 1.1; what candidates are ordered by.
+    /// The fused score, about 0 to 1.1. Neighbours are ordered by it.
     pub score: f32,
-    /// Cosine similarity, 0 where only the words matched.
+    /// Cosine similarity; 0 where only the words matched.
     pub cosine: f32,
-    /// BM25 score divided by the best one of this query, 0 to 1.
+    /// BM25 score divided by the best one of the search, 0 to 1.
     pub bm25: f32,
     /// The example's dense vector.
     pub vector: Arc<[f32]>,
@@ -36,19 +36,19 @@ impl Candidate {
 pub struct Evidence {
     /// The ticket.
     pub ticket: Ticket,
-    /// The stored examples most like it, best first.
+    /// Its neighbours, best first.
     pub candidates: Vec<Candidate>,
-    /// Those of them, or fixed ones, that are shown to the model, each with the reason why.
+    /// The examples that are shown to the model, each with the reason why: some of the neighbours, or static ones.
     pub examples: Vec<Chosen>,
-    /// The intents that retrieval speaks for, best first.
+    /// What neighbours and probe say of each intent, best first.
     pub votes: Vec<Vote>,
     /// The intents that are put forward, best first, at most [`crate::stages::rank::SHORTLIST`].
     pub shortlist: Vec<String>,
-    /// Whether fixed examples stand in for the retrieved ones.
+    /// Whether static examples stand in for the retrieved ones.
     pub is_fixed: bool,
-    /// On the way down a hierarchy the group that is chosen within, which is `None` at the top.
+    /// On the way down a hierarchy: the category that is chosen within, `None` at the top.
     pub step: Option<Option<String>>,
-    /// What is chosen from: the intents of the desk, or the groups and intents of one step.
+    /// What is chosen from: the intents of the desk, or the categories and intents of one level.
     pub taxonomy: Arc<Taxonomy>,
 }
 
@@ -59,7 +59,7 @@ impl Evidence {
         self.shortlist.iter().map(String::as_str).collect()
     }
 
-    /// What history says for an intent, 0 to 1.
+    /// The [`support`] of an intent, 0 to 1.
     #[must_use]
     pub fn support_of(&self, intent: &str) -> f32 {
         support(intent, &self.votes)
@@ -79,18 +79,18 @@ pub struct Vote {
     pub probe: Option<f32>,
 }
 
-/// A candidate that is shown.
+/// A neighbour that is shown as an example.
 #[derive(Debug, Clone)]
 pub struct Chosen {
-    /// The candidate.
+    /// The neighbour.
     pub candidate: Candidate,
     /// Why it was chosen, in a few words.
     pub why: String,
 }
 
-/// What history says for an intent, 0 to 1: the mean of its share of the neighbours' vote and
-/// the probe's probability, or the vote alone where the probe has no opinion. It is fixed and not
-/// fitted, so that the same tickets may serve a dial and a calibrated probability.
+/// How much speaks for an intent, 0 to 1: the mean of its share of the neighbours' vote and the
+/// probe's probability, or that share alone where the probe has no opinion. The formula is fixed and
+/// not fitted, so that the same tickets may serve a dial and a calibrated probability.
 #[must_use]
 pub fn support(intent: &str, votes: &[Vote]) -> f32 {
     votes.iter().find(|vote| vote.intent == intent).map_or(0.0, |vote| match vote.probe {

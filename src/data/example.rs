@@ -17,7 +17,7 @@ pub struct Example {
     /// The ticket and its label.
     #[serde(flatten)]
     pub labelled: LabelledTicket,
-    /// sha256 of the text: as long as it stays, nothing is embedded again.
+    /// sha256 of the text. As long as it stays, the text is not embedded again.
     pub text_hash: String,
 }
 
@@ -26,13 +26,13 @@ pub struct Example {
 pub struct Point {
     /// What is stored beside the vectors.
     pub example: Example,
-    /// Unit length, of the embedder's dimension.
+    /// The dense vector: of unit length and of the embedder's dimension.
     pub dense: Vec<f32>,
-    /// BM25 weights of its words.
+    /// The BM25 weights of its words.
     pub sparse: SparseVector,
 }
 
-/// A point as it is read back; the sparse vector can always be made again from the text.
+/// An example as it is read back. The sparse vector is not: it can always be made again from the text.
 #[derive(Debug, Clone)]
 pub struct StoredExample {
     /// The example.

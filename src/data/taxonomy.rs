@@ -28,13 +28,13 @@ pub struct Taxonomy {
     /// Version of the file's format; 1.
     #[serde(default = "first_version")]
     pub version: u32,
-    /// The intent for what the desk does not handle.
+    /// The intent for out-of-scope tickets.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub fallback: Option<String>,
     /// Which issue is the primary one when a ticket holds several.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub priority: Option<String>,
-    /// Groups of intents, themselves never an answer.
+    /// Groups of intents. A category is never an answer.
     #[serde(default, rename = "category", skip_serializing_if = "Vec::is_empty")]
     pub categories: Vec<Category>,
     /// The intents.
@@ -66,7 +66,7 @@ pub struct Category {
     /// One line on what belongs in it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub description: String,
-    /// The wider group that it belongs to.
+    /// The wider category that it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<String>,
 }
@@ -86,7 +86,7 @@ pub struct Intent {
     /// Intents that it is mistaken for.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub confused_with: Vec<String>,
-    /// How to tell it from those.
+    /// How to tell it from the intents of `confused_with`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub rule: Option<String>,
     /// Other names for it, in files and in answers.
@@ -104,14 +104,13 @@ fn fold(name: &str) -> String {
 }
 
 impl Taxonomy {
-    /// Reads the TOML form. Fails on unknown fields and on whatever [`check`](Self::check) calls an
-    /// error, with the first of them; `origin` names the file in the error.
+    /// Reads the TOML form; `origin` names the file in errors. Fails on unknown fields, and with the
+    /// first finding of [`check`](Self::check) that is an error.
     pub fn from_toml(text: &str, origin: &str) -> Result<Self> {
         Self::draft_from_toml(text, origin)?.checked(origin)
     }
 
-    /// Reads the TOML form without a look at what it says, for [`check`](Self::check). Fails on
-    /// unknown fields.
+    /// Reads the TOML form without checking it, for [`check`](Self::check). Fails on unknown fields.
     pub fn draft_from_toml(text: &str, origin: &str) -> Result<Self> {
         let taxonomy: Self = toml::from_str(text).map_err(|e| {
             let line = |start: usize| 1 + text.bytes().take(start).filter(|&byte| byte == b'\n').count();
@@ -126,7 +125,7 @@ impl Taxonomy {
         Self::draft_from_json(bytes)?.checked("in the store")
     }
 
-    /// Reads the JSON form without a look at what it says.
+    /// Reads the JSON form without checking it.
     pub(crate) fn draft_from_json(bytes: &[u8]) -> Result<Self> {
         let taxonomy: Self = serde_json::from_slice(bytes).map_err(|e| {
             Error::store(format!("the taxonomy in the store cannot be read: {e}; index again with --taxonomy"))
@@ -157,7 +156,7 @@ impl Taxonomy {
         self.indexed()
     }
 
-    /// Puts references under the intents' own names. Of names that fold alike the first wins.
+    /// Puts references under the intents' own names. Where two names fold alike, the first one wins.
     fn indexed(mut self) -> Self {
         self.names.clear();
         for (position, intent) in self.intents.iter().enumerate() {
@@ -182,10 +181,11 @@ impl Taxonomy {
         }
     }
 
-    /// The intent's own name for a name, an alias, or either in other case and spacing.
+    /// The own name of the intent that `name` means: by name, by alias, or by either in another case
+    /// and spacing.
     #[must_use]
     pub fn resolve(&self, name: &str) -> Option<&str> {
-        // The labels of an open taxonomy may differ in case alone, so what is exact comes first.
+        // The labels of an open taxonomy may differ in case alone, so an exact match comes first.
         let exact = self.intent(name).or_else(|| self.intents.iter().find(|x| x.aliases.iter().any(|x| x == name)));
         let folded = || self.names.get(&fold(name)).map(|&position| &self.intents[position]);
         exact.or_else(folded).map(|intent| intent.name.as_str())
@@ -203,22 +203,22 @@ impl Taxonomy {
         self.intent(intent)?.parent.as_deref()
     }
 
-    /// The category that an intent belongs to, the one that this belongs to, and so on.
+    /// The category of an intent, the category of that category, and so on.
     pub fn ancestors(&self, intent: &str) -> impl Iterator<Item = &str> {
         // A draft may hold a circle.
         let most = self.categories.len() + self.intents.len();
-        std::iter::successors(self.category_of(intent), |group| self.parent_of_group(group)).take(most)
+        std::iter::successors(self.category_of(intent), |category| self.parent_of_category(category)).take(most)
     }
 
     /// The parent of a category, or of an intent that serves as one.
-    fn parent_of_group(&self, name: &str) -> Option<&str> {
+    fn parent_of_category(&self, name: &str) -> Option<&str> {
         match self.categories.iter().find(|category| category.name == name) {
             Some(category) => category.parent.as_deref(),
             None => self.category_of(name),
         }
     }
 
-    /// Whether `intent` is the one for what the desk does not handle.
+    /// Whether `intent` is the fallback, the intent for out-of-scope tickets.
     #[must_use]
     pub fn is_fallback(&self, intent: &str) -> bool {
         self.fallback.as_deref() == Some(intent)

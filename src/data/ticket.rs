@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-/// The longest text that is kept of a ticket, in characters. The embedder reads some 256
-/// tokens and a person decides on the first page; the rest would only cost money.
+/// How much of a ticket's text is kept, in characters. The embedder reads some 256 tokens and a
+/// person decides on the first page; the rest would only cost money.
 pub const MAX_TEXT_CHARS: usize = 20_000;
 
 /// A support ticket as it comes in.
@@ -58,8 +58,8 @@ impl Ticket {
         }
     }
 
-    /// Its value of an attribute: one of the further fields, or the language for the attribute
-    /// of that name.
+    /// Its value of an attribute: from the further fields, or the language for an attribute named
+    /// `language`.
     #[must_use]
     pub fn attribute(&self, name: &str) -> Option<&str> {
         let language = || self.language.as_deref().filter(|_| name == "language");

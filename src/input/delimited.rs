@@ -41,7 +41,7 @@ pub(super) fn read(bytes: &[u8], delimiter: u8, name: &str, options: &InputOptio
         let content = match reader.read_byte_record(&mut record) {
             Ok(false) => break,
             Ok(true) => parse(&record, &header, options),
-            Err(e) => Err(format!("no row of the table: {e}")),
+            Err(e) => Err(format!("not a row of the table: {e}")),
         };
         let line = record.position().map_or(line, csv::Position::line);
         let id =
@@ -49,8 +49,8 @@ pub(super) fn read(bytes: &[u8], delimiter: u8, name: &str, options: &InputOptio
         rows.push(Row { place: format!("{name}:{line}"), id: id.filter(|id| !id.is_empty()), content });
         last_start = record.position().map_or(last_start, csv::Position::byte);
     }
-    // A quote that is never closed swallows all rows after it: at the end of the file the
-    // reader takes what it has, without a word.
+    // A quote that is never closed swallows all rows after it. The reader does not report that: at
+    // the end of the file it takes what it has.
     let last = usize::try_from(last_start).ok().and_then(|start| bytes.get(start..)).unwrap_or_default();
     let quotes = count(last, b'"');
     let lines = count(last.trim_ascii_end(), b'\n');

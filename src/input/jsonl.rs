@@ -27,7 +27,7 @@ fn row(line: &[u8], place: String, options: &InputOptions) -> Row {
 fn parse(line: &[u8]) -> Result<Map<String, Value>, String> {
     let line = std::str::from_utf8(line)
         .map_err(|e| format!("invalid UTF-8 at byte {} of the line; save the file as UTF-8", e.valid_up_to() + 1))?;
-    serde_json::from_str(line).map_err(|e| format!("no JSON object: {}", short(&e)))
+    serde_json::from_str(line).map_err(|e| format!("not a JSON object: {}", short(&e)))
 }
 
 fn content(object: Map<String, Value>, options: &InputOptions) -> Result<RowContent, String> {

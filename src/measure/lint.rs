@@ -3,9 +3,9 @@
 //!
 //! The method belongs to the family of confident learning (Northcutt, Jiang and Chuang, "Confident
 //! Learning: Estimating Uncertainty in Dataset Labels", 2021), in its simplest form: examples
-//! are ranked by self-confidence, which is what judges that have not seen the example give its own
-//! label. The judges are the vote of its nearest neighbours and, where there are enough
-//! examples, the probe of the other four fifths. There is no estimate of the joint
+//! are ranked by self-confidence, which is how much two judges give an example's own label without
+//! having seen the example. The judges are the vote of its neighbours and, where there are enough
+//! examples, a probe trained on the other four fifths. There is no estimate of the joint
 //! distribution of given and true labels, and no promise of how many suggestions are right.
 
 use serde::Serialize;
@@ -29,9 +29,10 @@ pub use intents::FEW;
 
 use judge::judge;
 
-/// From this score on a label is held for wrong: the default of what `--corrections` writes. With
-/// 500 of BANKING77's 10,003 labels swapped, 582 examples reach it, 491 of them swapped ones (84 %);
-/// 463 of these get their label back. Where fewer labels are wrong, more of the few are false alarms.
+/// A label with at least this score is taken for wrong: `--corrections` writes those unless told
+/// otherwise. With 500 of BANKING77's 10,003 labels swapped, 582 examples reach it; 491 of these are
+/// swapped ones (84 %), and 463 of the swapped ones get their label back. Where fewer labels are
+/// wrong, a larger share of the suggestions are false alarms.
 pub const SURE: f32 = 0.98;
 
 /// What is wrong, or could be better.
@@ -42,7 +43,7 @@ pub enum Kind {
     Mislabelled,
     /// A near-duplicate has another label, and this one is the more doubtful of the two.
     Conflict,
-    /// Makes others that are near it be taken for its intent.
+    /// Tickets near the example are taken for its intent.
     Misleading,
     /// Two intents that the neighbours take for each other.
     Overlap,
@@ -53,25 +54,25 @@ pub enum Kind {
 /// A thing to look at.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Suggestion {
-    /// The example's ticket id; `None` where it is about intents.
+    /// The example's ticket id; `None` for a suggestion about intents.
     pub id: Option<String>,
     /// What is wrong.
     pub kind: Kind,
     /// The label in question.
     pub intent: String,
-    /// The label it should perhaps have; of an overlap the other intent.
+    /// The label that the example should perhaps have; for an overlap, the other intent.
     pub suggested: Option<String>,
-    /// How much speaks for it, 0 to 1.
+    /// How much speaks for the suggestion, 0 to 1.
     pub score: f32,
     /// The system that the example came from.
     pub source: Option<String>,
     /// The example's key in the store.
     pub key: Option<String>,
-    /// Of a conflict the other ticket's id.
+    /// For a conflict: the other ticket's id.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub near_duplicate: Option<String>,
-    /// Of an overlap how many examples of `intent` were taken for `suggested`, and the other way
-    /// round; of a misleading one how many it misled, and of how many it led.
+    /// For an overlap: how many examples of `intent` were taken for `suggested`, and the other way
+    /// round. For a misleading example: how many tickets it misled, and how many it led in all.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub counts: Option<[usize; 2]>,
     /// One sentence with the reason.
@@ -117,18 +118,19 @@ pub struct LintReport {
     pub suggestions: Vec<Suggestion>,
     /// Examples that were looked at.
     pub examples: usize,
-    /// Examples that were not, because the taxonomy does not list their intent.
+    /// Examples that were left out, because the taxonomy does not list their intent.
     pub unlisted: usize,
-    /// Whether there were enough examples for the probe beside the neighbours.
+    /// Whether there were enough examples to ask the probe too.
     pub probe: bool,
-    /// Tickets of the evaluation that says which examples mislead; `None` where the other examples do.
+    /// Tickets of the evaluation that tells which examples mislead; `None` where there is no evaluation
+    /// and the other examples tell it.
     pub evaluated: Option<usize>,
 }
 
-/// Looks for doubtful labels. Compares each example with every other one, so the time grows with
-/// the square of their number. Which examples mislead is taken from `evaluation`, or where there is
-/// none from what each example would be taken for by the others. `progress` is told what is done and
-/// of how much. Fails when the evaluation is that of another store.
+/// Looks for doubtful labels. Each example is compared with every other one, so the time grows with
+/// the square of their number. `evaluation` tells which examples mislead; without one, each example
+/// in turn is the ticket that the others label. `progress` is told how much is done of how much. Fails when
+/// the evaluation is that of another store.
 pub fn lint(
     corpus: &Corpus,
     evaluation: Option<&Evaluation>,

@@ -86,7 +86,7 @@ fn remedy(dial: &Dial) -> String {
 
 fn reliability(out: &mut String, report: &CalibrationReport) {
     let _ = writeln!(out, "\ncalibration error {:.3} on these tickets", report.calibration_error);
-    let _ = writeln!(out, "said to be right      tickets  on average  were right");
+    let _ = writeln!(out, "probability           tickets  on average  were right");
     for bin in &report.reliability {
         let _ = writeln!(
             out,

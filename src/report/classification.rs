@@ -39,13 +39,12 @@ fn goes_to(route: &Route) -> String {
     text
 }
 
-/// How many of the candidates are named.
+/// How many neighbours are named.
 const SHOWN_CANDIDATES: usize = 10;
 /// How many of the leading intents are shown with their votes.
 const SHOWN_VOTES: usize = 4;
 
-/// One line: id, decision, intents, attributes, the start of the text, and why where it is a
-/// review.
+/// One line: id, decision, intents, attributes, the start of the text, and in a review the reason.
 #[must_use]
 pub fn line(text: &str, answer: &Classification) -> String {
     let mut line = format!("{}  {:<6}  {}", clean(&answer.id), decision(answer), intent(answer));

@@ -1,8 +1,8 @@
-//! An evaluation as one HTML file that needs nothing else: it runs without a network, and without
-//! JavaScript all of it is there, only not sortable.
+//! An evaluation as one HTML file that needs nothing else: no network, and JavaScript only to sort
+//! its tables.
 //!
-//! Tickets are text from strangers. Whatever the template prints is escaped, and a policy in
-//! the page lets no script run but its own.
+//! Tickets are text from strangers. Everything that the template prints is escaped, and a policy in
+//! the page lets only its own script run.
 
 use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, HtmlEscape, Value, context};
@@ -81,14 +81,14 @@ fn view(report: &EvalReport, run: &Run) -> Value {
     }
 }
 
-/// The arm that is right most often; the first of them where several are.
+/// The arm that is right most often; of several the first.
 fn best(report: &EvalReport) -> usize {
     (1..report.arms.len())
         .fold(0, |best, i| if report.arms[i].accuracy > report.arms[best].accuracy { i } else { best })
 }
 
-/// The word that lets the page's own script run. Nobody who writes a ticket can know it, since
-/// it is made of everything that the report holds.
+/// The word that lets the page's own script run. Nobody who writes a ticket can know it, since it is
+/// made from everything that the report holds.
 fn nonce(report: &EvalReport, run: &Run) -> String {
     let digest = Sha256::digest(format!("{run:?}{report:?}"));
     digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()

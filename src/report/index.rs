@@ -4,7 +4,7 @@ use std::fmt::Write as _;
 
 use crate::learn::index::IndexReport;
 
-/// More bad rows than this are counted, not listed.
+/// How many bad rows are listed; further ones are only counted.
 const LISTED_ERRORS: usize = 20;
 
 /// What an index run did, and which rows were rejected.

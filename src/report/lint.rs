@@ -8,7 +8,7 @@ use crate::measure::lint::{Kind, LintReport, Suggestion};
 /// Characters of a ticket that are shown.
 const EXCERPT: usize = 90;
 
-/// In this order: what can be corrected at once comes first.
+/// The kinds in the order of the report: what can be corrected at once comes first.
 const KINDS: [(Kind, &str, &str); 5] = [
     (
         Kind::Mislabelled,
@@ -24,9 +24,9 @@ const KINDS: [(Kind, &str, &str); 5] = [
     (
         Kind::Overlap,
         "overlap",
-        "taken for each other; tell them apart in the taxonomy (confused_with, rule), or merge them: taxonomy merge",
+        "the vote takes them for each other; tell them apart in the taxonomy (confused_with, rule), or merge them: taxonomy merge",
     ),
-    (Kind::FewExamples, "few examples", "index more labelled tickets of them, or merge them into others"),
+    (Kind::FewExamples, "few examples", "index more labelled tickets of these intents, or merge them into others"),
 ];
 
 /// At most `limit` suggestions of each kind, the best first, with the start of the tickets' texts.

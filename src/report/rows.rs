@@ -44,7 +44,7 @@ pub(super) fn arms(arms: &[ArmReport]) -> Vec<Vec<String>> {
     std::iter::once(ARMS.map(String::from).to_vec()).chain(arms.iter().map(row)).collect()
 }
 
-/// Accuracy by something that the tickets have, arm by arm.
+/// Accuracy by case or by attribute, arm by arm.
 pub(super) fn by<'a>(
     what: &str,
     arms: &'a [ArmReport],
@@ -65,7 +65,7 @@ pub(super) fn cases(arm: &ArmReport) -> Vec<(&str, usize, f64)> {
     arm.cases.iter().map(|it| (it.case.as_str(), it.n, it.accuracy)).collect()
 }
 
-/// Its attributes, for [`by`].
+/// The attributes of an arm's tickets, for [`by`].
 pub(super) fn attributes(arm: &ArmReport) -> Vec<(&str, usize, f64)> {
     arm.attributes.iter().map(|it| (it.name.as_str(), it.n, it.accuracy)).collect()
 }

@@ -7,7 +7,7 @@ use serde::Serialize;
 pub struct Run {
     /// The command line, quoted for a shell.
     pub command: String,
-    /// Of this program.
+    /// The version of this program.
     pub version: String,
     /// When it was written, RFC 3339.
     pub date: String,
@@ -19,17 +19,17 @@ pub struct Run {
     pub store: String,
     /// How many examples it holds.
     pub examples: usize,
-    /// How many intents they are told apart by.
+    /// How many intents these have.
     pub intents: usize,
     /// The embedding model.
     pub embedder: String,
     /// Who labelled.
     pub labeler: String,
-    /// The model, where one was asked.
+    /// The model; `None` where none was asked.
     pub model: Option<String>,
     /// How many retrieved examples were shown.
     pub k: usize,
-    /// For what was drawn.
+    /// The seed of what was drawn.
     pub seed: u64,
 }
 

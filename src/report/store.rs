@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 use crate::learn::transfer::CopyReport;
 use crate::store::{Manifest, Quantization, StoreInfo};
 
-/// One line for a copy.
+/// What a copy did.
 #[must_use]
 pub fn copy_summary(done: &CopyReport, place: &str) -> String {
     let resumed = if done.resumed { ", the rest came with an earlier run" } else { "" };

@@ -26,7 +26,7 @@ fn files_that_hold_no_tickets() {
         "subject, label",
         "--text-column",
     ]);
-    run(&["eval", "bad.jsonl"]).fails_with(&["bad.jsonl:2", "no JSON object"]);
+    run(&["eval", "bad.jsonl"]).fails_with(&["bad.jsonl:2", "not a JSON object"]);
     run(&["eval", "bare.jsonl"]).fails_with(&["bare.jsonl:1", "no \"intent\""]);
     run(&["classify", "  "]).fails_with(&["text number 1 is empty"]);
 }

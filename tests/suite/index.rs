@@ -85,7 +85,7 @@ fn bad_rows_are_named_with_their_line_and_the_rest_goes_on() {
     assert_eq!(counts(&outcome), [7, 1, 0, 0, 0, 6]);
     let errors = outcome.json()["errors"].as_array().unwrap().clone();
     let expected = [
-        ("t.jsonl:2", "no JSON object"),
+        ("t.jsonl:2", "not a JSON object"),
         ("t.jsonl:3", "no \"text\""),
         ("t.jsonl:4", "\"birds\" is not in the taxonomy"),
         ("t.jsonl:5", "no \"intent\""),
@@ -97,7 +97,7 @@ fn bad_rows_are_named_with_their_line_and_the_rest_goes_on() {
         assert!(error["message"].as_str().unwrap().contains(message), "{error}");
     }
     let human = bench.run(&args).ok().stdout;
-    assert!(human.contains("rejected t.jsonl:2: no JSON object"), "{human}");
+    assert!(human.contains("rejected t.jsonl:2: not a JSON object"), "{human}");
 }
 
 #[test]

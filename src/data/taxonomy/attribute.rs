@@ -56,7 +56,7 @@ impl AttributeValue {
 }
 
 impl Attribute {
-    /// The value's own spelling for a value in any case and spacing; none when it is not allowed.
+    /// The own spelling of a value that is given in any case and spacing; `None` when it is not allowed.
     #[must_use]
     pub fn resolve(&self, value: &str) -> Option<&str> {
         let names = || self.values.iter().map(AttributeValue::name);

@@ -1,5 +1,5 @@
-//! What is wrong with a taxonomy. Pure. What is found here makes it unusable, unless it is a
-//! mere warning; `lint` finds what could be better.
+//! What is wrong with a taxonomy. Pure. An error makes a taxonomy unusable, a warning does not;
+//! `lint` finds what could be better.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -25,7 +25,7 @@ pub enum Severity {
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
 pub enum Kind {
-    /// The file is not of the taxonomy's form at all.
+    /// The file cannot be read as a taxonomy.
     Unreadable,
     /// The file's format is newer than the program.
     UnknownVersion,
@@ -53,7 +53,7 @@ pub enum Kind {
     NoExamples,
     /// An intent, a category or an attribute is not described.
     NoDescription,
-    /// Earlier routes take whatever a route asks for.
+    /// A route never matches: earlier ones take all that it asks for.
     RouteNeverMatches,
     /// Tickets of an intent may end without a route.
     NoRoute,
@@ -61,7 +61,7 @@ pub enum Kind {
     Renamed,
     /// An intent is confused with another, but not the other way round.
     ConfusedWithOneWay,
-    /// There is no intent for what the desk does not handle.
+    /// There is no intent for out-of-scope tickets.
     NoFallback,
     /// The labels are the taxonomy.
     Open,
@@ -74,7 +74,7 @@ pub struct Finding {
     pub level: Severity,
     /// What it is about.
     pub kind: Kind,
-    /// The intent, category, attribute or route that it is about; empty for the whole.
+    /// The intent, category, attribute or route that it is about; empty for the whole taxonomy.
     pub name: String,
     /// What is wrong and what to do, in words.
     pub message: String,
@@ -90,7 +90,7 @@ impl Finding {
     }
 }
 
-/// All that keeps a taxonomy from being used, in the order of the file's sections.
+/// Everything that keeps a taxonomy from being used, in the order of the file's sections.
 pub(super) fn structure(taxonomy: &Taxonomy) -> Vec<Finding> {
     let mut found = Vec::new();
     if taxonomy.version != 1 {
@@ -172,7 +172,8 @@ fn cycles(taxonomy: &Taxonomy, found: &mut Vec<Finding>) {
     let intents = taxonomy.intents.iter().map(|intent| intent.name.as_str());
     let mut told: BTreeSet<&str> = BTreeSet::new();
     for start in categories.chain(intents) {
-        let way = || std::iter::successors(taxonomy.parent_of_group(start), |name| taxonomy.parent_of_group(name));
+        let way =
+            || std::iter::successors(taxonomy.parent_of_category(start), |name| taxonomy.parent_of_category(name));
         let Some(last) = way().take(most).position(|name| name == start).filter(|_| !told.contains(start)) else {
             continue;
         };

@@ -8,13 +8,13 @@ use super::near::did_you_mean;
 use super::{Taxonomy, fold};
 use crate::{Error, Result};
 
-/// An intent that goes by another name now, or is part of another.
+/// An intent that has another name now, or is part of another intent.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Renamed {
-    /// The name it had.
+    /// The old name.
     pub from: String,
-    /// The intent that it is now.
+    /// The name of the intent that it is now.
     pub to: String,
 }
 
@@ -23,19 +23,19 @@ pub struct Renamed {
 pub struct Edit {
     /// The taxonomy afterwards.
     pub taxonomy: Taxonomy,
-    /// The intents that are gone, by the names they had.
+    /// The old names of the intents that are gone.
     pub from: Vec<String>,
-    /// The intent that they are now.
+    /// The name of the intent that they are now.
     pub into: String,
-    /// How many references to them follow: in `confused_with`, `fallback`, routes and parents.
+    /// How many references were changed too: in `confused_with`, `fallback`, routes and parents.
     pub references: usize,
-    /// What is left to a person.
+    /// What a person still has to do.
     pub notes: Vec<String>,
 }
 
 impl Taxonomy {
-    /// Gives an intent another name; the old one becomes an alias. Where it has the new name
-    /// already, nothing changes. Fails when there is no `old`, and when `new` is another intent.
+    /// Gives an intent another name; the old one becomes an alias. Nothing changes where the intent has
+    /// the new name already. Fails when there is no `old`, and when `new` is another intent.
     pub fn rename(&self, old: &str, new: &str) -> Result<Edit> {
         let new = new.trim();
         if new.is_empty() || old == new {
@@ -63,8 +63,8 @@ impl Taxonomy {
         Ok(taxonomy.edited(from, new, references, self))
     }
 
-    /// Makes the intents `from` part of `into`; their names become its aliases. What is part of it
-    /// already stays so. Fails when one is not there, or is `into` itself.
+    /// Makes the intents `from` part of `into`; their names become its aliases. An intent that is part
+    /// of `into` already stays so. Fails when an intent is not there, or is `into` itself.
     pub fn merge(&self, from: &[String], into: &str) -> Result<Edit> {
         let into = self.known(into)?;
         let (mut gone, mut told) = (Vec::new(), Vec::new());
@@ -95,8 +95,8 @@ impl Taxonomy {
         Ok(taxonomy.edited(told, into, references, self))
     }
 
-    /// Applies what a store recorded to a taxonomy that may still have the old names, and keeps
-    /// the record. Returns what had to be changed.
+    /// Applies the renames that a store recorded to a taxonomy that may still have the old names, and
+    /// keeps the record. Returns the renames that were needed.
     pub(crate) fn adopt(&mut self, stored: &[Renamed]) -> Vec<Renamed> {
         let own = self.renamed.iter().filter(|own| !stored.iter().any(|renamed| renamed.from == own.from));
         let records: Vec<Renamed> = stored.iter().chain(own).cloned().collect();
@@ -123,7 +123,7 @@ impl Taxonomy {
         applied
     }
 
-    /// The own name of an intent that must be there.
+    /// The own name of an intent; fails when there is none.
     fn known(&self, name: &str) -> Result<&str> {
         self.resolve(name).ok_or_else(|| {
             let near = did_you_mean(name, self.all_names());
@@ -137,7 +137,7 @@ impl Taxonomy {
         self.intents.iter().flat_map(|intent| std::iter::once(&intent.name).chain(&intent.aliases)).map(String::as_str)
     }
 
-    /// Lets references to the intents `from` of the taxonomy `before` point to `into`; counts them.
+    /// Points references to the intents `from` of the taxonomy `before` to `into`, and counts them.
     fn redirect(&mut self, before: &Self, from: &[String], into: &str) -> usize {
         let mut count = 0;
         let mut point = |name: &mut String| {
@@ -180,7 +180,7 @@ impl Taxonomy {
         Edit { taxonomy, from, into: into.to_owned(), references, notes }
     }
 
-    /// Texts for people and models that still use a name.
+    /// A note on the texts (descriptions, rules) that still use a name.
     fn mentions(&self, name: &str) -> Option<String> {
         let of = |text: &str| is_mentioned(name, text);
         let rules = self.intents.iter().filter(|x| of(&x.description) || x.rule.as_deref().is_some_and(of));

@@ -1,14 +1,15 @@
-//! The levels of a taxonomy: what is chosen from at the top, and within each group.
+//! The levels of a taxonomy: what is chosen from at the top, and within each category. An intent with
+//! intents below it serves as a category too.
 
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::{Intent, Taxonomy};
 
-/// One choice: the groups and intents right below a parent.
+/// One choice: the categories and intents right below a parent.
 #[derive(Debug, Clone, Default)]
 pub struct Level {
-    /// The group that is chosen within; `None` at the top.
+    /// The category that is chosen within; `None` at the top.
     pub parent: Option<String>,
     /// Its children in the shape of a taxonomy, so that a labeler can choose among them.
     pub taxonomy: Arc<Taxonomy>,
@@ -31,7 +32,7 @@ impl Level {
         intents
     }
 
-    /// The only child, where there is nothing to choose.
+    /// The only child; `None` where there is a choice.
     #[must_use]
     pub fn only_child(&self) -> Option<&str> {
         match self.taxonomy.intents.as_slice() {
@@ -48,7 +49,7 @@ pub struct Levels {
 }
 
 impl Levels {
-    /// The levels of a taxonomy. Without categories there is one, which holds all intents.
+    /// The levels of a taxonomy. Without categories there is one level, which holds all intents.
     #[must_use]
     pub fn of(taxonomy: &Taxonomy) -> Self {
         let mut by_parent: HashMap<Option<String>, Level> = HashMap::new();
@@ -73,7 +74,7 @@ impl Levels {
         Self { by_parent }
     }
 
-    /// What is chosen from within a group, or at the top; `None` for what is no group.
+    /// The level within a category, or at the top; `None` when `parent` is no category.
     #[must_use]
     pub fn below(&self, parent: Option<&str>) -> Option<&Level> {
         self.by_parent.get(&parent.map(str::to_owned))
@@ -81,7 +82,7 @@ impl Levels {
 }
 
 impl Taxonomy {
-    /// The groups above an intent, the widest first, and the intent itself.
+    /// The categories above an intent, the widest first, and the intent itself.
     #[must_use]
     pub fn path<'a>(&'a self, intent: &'a str) -> Vec<&'a str> {
         let mut path: Vec<&str> = self.ancestors(intent).collect();

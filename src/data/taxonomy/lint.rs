@@ -1,11 +1,11 @@
-//! What could be better in a taxonomy that can be used, and how it fits the examples. Pure.
+//! What could be better in a taxonomy, and how it fits the examples of a store. Pure.
 
 use super::check::{Finding, Kind, Severity, structure};
 use super::{Rule, Taxonomy};
 
 impl Taxonomy {
-    /// All that is wrong or could be better, the worst first. `examples` are the labels of a store
-    /// with the number of their examples; without them nothing is said about examples.
+    /// Everything that is wrong or could be better, the worst first. `examples` are the labels of a
+    /// store with the number of their examples; without them, examples are not checked.
     #[must_use]
     pub fn check(&self, examples: Option<&[(String, usize)]>) -> Vec<Finding> {
         let mut found = structure(self);
@@ -19,7 +19,7 @@ impl Taxonomy {
         } else {
             self.lint_descriptions(&mut found);
             if self.fallback.is_none() {
-                let message = "there is no fallback; name the intent for what the desk does not handle";
+                let message = "there is no fallback; name the intent for out-of-scope tickets";
                 found.push(Finding::new(Severity::Hint, Kind::NoFallback, "", message));
             }
         }

@@ -1,4 +1,4 @@
-//! Names like a mistyped one, for messages.
+//! Names that resemble a mistyped one, for messages.
 
 use super::fold;
 

@@ -8,8 +8,8 @@ use serde::{Deserialize, Serialize};
 use super::{Taxonomy, fold};
 use crate::data::ticket::Ticket;
 
-/// A rule: conditions, which must all hold, and where the ticket goes then. One without
-/// conditions matches every ticket.
+/// A rule: where a ticket goes when all of its conditions hold. A rule without conditions matches
+/// every ticket.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Rule {
@@ -19,7 +19,7 @@ pub struct Rule {
     /// The intent belongs to one of these categories, directly or through others.
     #[serde(default, skip_serializing_if = "Names::is_empty")]
     pub category: Names,
-    /// What was answered about the ticket, by attribute of the taxonomy.
+    /// Attributes of the taxonomy, as they were answered for the ticket.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub attributes: BTreeMap<String, Names>,
     /// The ticket's own fields: `language`, `requester`, or a key of its attributes.
@@ -35,7 +35,7 @@ pub struct Rule {
     pub respond_within_minutes: Option<u32>,
 }
 
-/// Names of which one must match; in the file a name or a list.
+/// Names, of which one must match. In the file they are one name or a list.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "OneOrMany")]
 pub struct Names(pub(super) Vec<String>);
@@ -76,7 +76,7 @@ impl Names {
         self.0.iter()
     }
 
-    /// Whether there is no name, and so no condition.
+    /// Whether there is no name, which means no condition.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
@@ -103,8 +103,8 @@ pub struct Route {
 }
 
 impl Taxonomy {
-    /// Where a ticket of this intent goes: by the first rule that matches it, nowhere when none
-    /// does. `answers` is what was said about the ticket, by attribute.
+    /// Where a ticket of this intent goes: to the queue of the first rule that matches, or nowhere.
+    /// `answers` are the ticket's attributes as they were answered.
     #[must_use]
     pub fn route(&self, intent: &str, answers: &BTreeMap<String, String>, ticket: &Ticket) -> Option<Route> {
         let position = self.routes.iter().position(|rule| {
@@ -131,12 +131,12 @@ impl Rule {
                 || taxonomy.ancestors(intent).any(|group| self.category.iter().any(|name| name == group)))
     }
 
-    /// Whether something besides the intent decides.
+    /// Whether the rule asks for more than an intent.
     pub(super) fn asks_more(&self) -> bool {
         !(self.attributes.is_empty() && self.ticket.is_empty())
     }
 
-    /// Whether, the intent aside, it matches whatever `other` matches.
+    /// Whether it matches all that `other` matches, apart from the intent.
     pub(super) fn is_as_wide_as(&self, other: &Self) -> bool {
         wider(&self.attributes, &other.attributes) && wider(&self.ticket, &other.ticket)
     }

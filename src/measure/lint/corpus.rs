@@ -1,4 +1,4 @@
-//! What is looked at: all examples of a store, with their vectors.
+//! All examples of a store with their vectors: what `lint` looks at.
 
 use std::collections::HashMap;
 
@@ -9,11 +9,11 @@ use crate::data::taxonomy::Taxonomy;
 use crate::store::{ExampleStore, MANIFEST_BLOB, Manifest, Pages, taxonomy_of};
 use crate::{Error, Result};
 
-/// Labelled vectors. Of an example, its label and its vector the positions are the same.
+/// Labelled vectors. An example, its label and its vector stand at the same position.
 pub struct Corpus {
     /// In the order of their keys, each with its intent's own name.
     pub(super) examples: Vec<Example>,
-    /// One row of unit length for each.
+    /// One row of unit length for each example.
     pub(super) vectors: Array2<f32>,
     /// Positions in `intents`.
     pub(super) labels: Vec<usize>,
@@ -21,7 +21,7 @@ pub struct Corpus {
     pub(super) intents: Vec<String>,
     /// How many examples each intent has.
     pub(super) counts: Vec<usize>,
-    /// The intent for what the desk does not handle.
+    /// The intent for out-of-scope tickets, a position in `intents`.
     pub(super) fallback: Option<usize>,
     unlisted: usize,
 }
@@ -44,7 +44,7 @@ impl Corpus {
         Self::new(examples, &taxonomy)
     }
 
-    /// Of examples with vectors of unit length and of one dimension.
+    /// A corpus of examples whose vectors have unit length and one dimension.
     pub fn new(examples: Vec<(Example, Vec<f32>)>, taxonomy: &Taxonomy) -> Result<Self> {
         let intents: Vec<String> = taxonomy.intents.iter().map(|intent| intent.name.clone()).collect();
         let positions: HashMap<&str, usize> =

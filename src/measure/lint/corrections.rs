@@ -5,8 +5,8 @@ use crate::data::ticket::LabelledTicket;
 use crate::{Error, Result};
 
 impl Corpus {
-    /// The source whose examples can be corrected by one file: the one that is asked for, or the
-    /// only one. Fails when there are several, since `index` takes a file for one of them.
+    /// The source that a file of corrections is for: the one that is asked for, or the only one. Fails
+    /// when there are several, since `index` takes a file for one source.
     pub fn source(&self, wanted: Option<&str>) -> Result<String> {
         let sources = self.sources();
         let listed = || sources.iter().map(|source| format!("{source:?}")).collect::<Vec<_>>().join(", ");
@@ -26,8 +26,8 @@ impl Corpus {
     }
 }
 
-/// The doubtful examples of `source` with a score of at least `min_score`, with the suggested label
-/// and without the reasoning, which argued for the old one; most doubtful first.
+/// The doubtful examples of `source` with a score of at least `min_score`, most doubtful first. They
+/// have the suggested label, and no reasoning: it argued for the old one.
 #[must_use]
 pub fn corrections(report: &LintReport, source: &str, min_score: f32) -> Vec<LabelledTicket> {
     let sure = report.suggestions.iter().filter(|suggestion| {

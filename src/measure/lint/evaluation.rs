@@ -1,4 +1,4 @@
-//! What an evaluation says of the examples: whom they led where.
+//! What an evaluation says of the examples: which ticket each of them led to which intent.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -9,7 +9,7 @@ use super::misleading::{Lead, leading};
 use crate::measure::eval::Shows;
 use crate::{Error, Result};
 
-/// What to do about a file that is of no use.
+/// What to do about a file that cannot be used.
 const REMEDY: &str = "make one on this store with: ticket-router eval FILE --report out.json";
 
 /// The answers of an evaluation with the examples that were shown, as `eval --report FILE.json`
@@ -17,7 +17,7 @@ const REMEDY: &str = "make one on this store with: ticket-router eval FILE --rep
 #[derive(Debug, Clone, Deserialize)]
 pub struct Evaluation {
     arms: Vec<Arm>,
-    /// Where it is from, for messages.
+    /// The name of its file, for messages.
     #[serde(skip)]
     name: String,
 }
@@ -25,7 +25,7 @@ pub struct Evaluation {
 #[derive(Debug, Clone, Deserialize)]
 struct Arm {
     shows: Shows,
-    /// Along the tickets, which are the same for every arm.
+    /// In the order of the tickets, which are the same for every arm.
     records: Vec<Answer>,
 }
 
@@ -33,7 +33,7 @@ struct Arm {
 struct Answer {
     gold: String,
     intent: Option<String>,
-    /// Best first.
+    /// The examples that were shown, best first.
     neighbours: Vec<Shown>,
 }
 
@@ -46,9 +46,9 @@ struct Shown {
 }
 
 impl Evaluation {
-    /// Reads the content of such a file; `name` is the file's. Fails when it is something else.
+    /// Reads what `eval --report FILE.json` wrote; `name` is the file's. Fails when it is something else.
     pub fn from_json(json: &[u8], name: &str) -> Result<Self> {
-        // The parser's own message may quote a ticket, its place does not.
+        // The parser's own message may quote a ticket. The place that it names does not.
         let evaluation: Self = serde_json::from_slice(json).map_err(|e| {
             let (line, column) = (e.line(), e.column());
             Error::bad_input(format!(
@@ -64,10 +64,9 @@ impl Evaluation {
         self.arms.iter().map(|arm| arm.records.len()).max().unwrap_or_default()
     }
 
-    /// Which of the examples led which ticket to its intent, each pair once: several arms find the
-    /// same examples, and if any arm went astray by one, so did the ticket. Examples that are the
-    /// same for every ticket led none, and those that have another label by now are left out. Fails
-    /// when none of the examples is in the store.
+    /// Which example led which ticket to its intent, each pair once. Several arms may find the same
+    /// example; if it led the ticket astray in any of them, it counts as astray. Static examples led
+    /// nothing. An example that has another label by now is left out. Fails when none of the examples is in the store.
     pub(super) fn leads(&self, corpus: &Corpus) -> Result<Vec<Lead>> {
         let positions: HashMap<(&str, &str), usize> =
             (0..corpus.len()).map(|position| ((corpus.id(position), corpus.text(position)), position)).collect();
@@ -79,7 +78,7 @@ impl Evaluation {
             shown += answer.neighbours.len();
             let place = |it: &Shown| positions.get(&(it.id.as_str(), it.text.as_str())).copied();
             stored += answer.neighbours.iter().filter_map(place).count();
-            // Where the right intent has no example, those of others are not to blame.
+            // Where the right intent has no example, the examples of other intents are not to blame.
             let gold = intents.get(answer.gold.as_str()).copied().filter(|&gold| corpus.counts[gold] > 0);
             let (Some(given), Some(gold)) = (&answer.intent, gold) else { continue };
             let astray = (answer.gold != *given).then_some(gold);

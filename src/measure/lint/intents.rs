@@ -8,7 +8,7 @@ use crate::measure::eval::stats::real;
 
 /// An intent should have at least so many examples: as many as a prompt shows.
 pub const FEW: usize = crate::pipeline::DEFAULT_K;
-/// Fewer confusions of two intents, or a smaller share of their examples, are not worth a line.
+/// Two intents with fewer confusions, or with a smaller share of their examples, are not reported.
 const CONFUSED: usize = 3;
 const CONFUSED_SHARE: f64 = 0.05;
 
@@ -23,7 +23,7 @@ pub(super) fn overlapping(corpus: &Corpus, judged: &Judged) -> Vec<Suggestion> {
         }
     }
     let count = |from: usize, to: usize| taken_for.get(&(from, to)).copied().unwrap_or(0);
-    // Each pair once, beginning with the intent that loses more.
+    // Each pair once. The intent that loses more comes first.
     let leads = |&&(a, b): &&(usize, usize)| count(a, b) > count(b, a) || (count(a, b) == count(b, a) && a < b);
     let suggestion = |&(a, b): &(usize, usize)| {
         let (there, back) = (count(a, b), count(b, a));
@@ -42,7 +42,7 @@ pub(super) fn overlapping(corpus: &Corpus, judged: &Judged) -> Vec<Suggestion> {
     taken_for.keys().filter(leads).filter_map(suggestion).collect()
 }
 
-/// Intents with fewer than [`FEW`] examples; what the desk does not handle needs none.
+/// Intents with fewer than [`FEW`] examples. The fallback needs none.
 pub(super) fn few(corpus: &Corpus) -> Vec<Suggestion> {
     let counts = corpus.counts.iter().enumerate();
     let few = counts.filter(|&(position, &count)| count < FEW && Some(position) != corpus.fallback);

@@ -1,4 +1,4 @@
-//! What the others say of each example's label.
+//! What the other examples say of each example's label.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -11,7 +11,7 @@ use crate::Result;
 use crate::learn::probe::out_of_fold;
 use crate::stages::rank::{VOTERS, shares};
 
-/// Near-duplicates are looked for among so many neighbours.
+/// How many neighbours of an example are kept; near-duplicates are looked for among them.
 const KEPT: usize = 50;
 /// Added to a share of the vote before the probe multiplies it, so that among labels without
 /// a vote the probe decides.
@@ -25,24 +25,24 @@ pub(super) struct Judged {
     pub(super) probe: bool,
 }
 
-/// What the others say of one example, which has no say itself.
+/// What the other examples say of one example. It has no vote itself.
 #[derive(Debug)]
 pub(super) struct Verdict {
-    /// 1 less the self-confidence, which is the mean (geometric, with the probe) of what the judges
-    /// give the example's own label; 0 to 1.
+    /// 1 minus the self-confidence, 0 to 1. The self-confidence is what the vote gives the example's own
+    /// label, or where the probe was asked too, the geometric mean of both.
     pub(super) suspicion: f32,
-    /// Its label's share of the vote.
+    /// The share of the vote for the example's own label.
     pub(super) vote: f32,
-    /// Its label's probability by the probe.
+    /// The probe's probability for the example's own label.
     pub(super) probability: Option<f32>,
-    /// The best other label and how it stands against the own one; more than 1 is better.
+    /// The best other label, and its standing divided by that of the own label: above 1 it is better.
     pub(super) rival: Option<(usize, f32)>,
     /// The label with the most of the vote.
     pub(super) winner: Option<usize>,
 }
 
 impl Verdict {
-    /// The best other label, where that stands better than the example's own.
+    /// The best other label, where its standing is better than that of the own label.
     pub(super) fn beaten_by(&self) -> Option<usize> {
         self.rival.filter(|(_, odds)| *odds > 1.0).map(|(label, _)| label)
     }
@@ -80,7 +80,7 @@ fn verdict(corpus: &Corpus, own: usize, near: &[Neighbour], opinion: Option<Arra
     }
     let probability = |label: usize| opinion.map_or(1.0, |opinion| opinion[label]);
     let standing = |label: usize| (votes[label] + FLOOR) / (1.0 + FLOOR) * probability(label);
-    // The first of equals, by name.
+    // Of equals the first by name.
     let best = |labels: &mut dyn Iterator<Item = usize>, value: &dyn Fn(usize) -> f32| {
         labels.reduce(|best, next| if value(next) > value(best) { next } else { best })
     };

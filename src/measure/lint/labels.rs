@@ -18,13 +18,13 @@ pub(super) fn doubtful(corpus: &Corpus, judged: &Judged) -> Vec<Suggestion> {
             Some((judged.verdicts[position].rival.map_or(0.0, |(_, odds)| odds), suggestion))
         })
         .collect();
-    // Without a probe many are equally suspicious, and not of all the neighbours agree.
+    // Without a probe many examples are equally suspicious; how clearly another label wins tells them apart.
     found.sort_by(|(a_odds, a), (b_odds, b)| b.score.total_cmp(&a.score).then(b_odds.total_cmp(a_odds)));
     found.into_iter().map(|(_, suggestion)| suggestion).collect()
 }
 
 fn mislabelled(corpus: &Corpus, judged: &Judged, position: usize) -> Option<Suggestion> {
-    // Nobody could have spoken for the only example of an intent.
+    // No other example could have voted for the only one of its intent.
     let rival = judged.verdicts[position].beaten_by().filter(|_| !corpus.is_alone(position))?;
     let suggested = &corpus.intents[rival];
     let message = format!("{}; {suggested:?} has more", standing(corpus, judged, position));

@@ -1,5 +1,5 @@
-//! Examples that make others be taken for their intent: by an evaluation, or where there is none by
-//! what each example would be taken for if the others alone voted.
+//! Examples that mislead: tickets near them are taken for their intent. An evaluation tells which
+//! ones; without an evaluation, each example in turn is the ticket, and the others vote.
 
 use std::collections::{BTreeMap, HashSet};
 
@@ -8,29 +8,30 @@ use super::{Corpus, Kind, SURE, Suggestion};
 use crate::measure::eval::stats::wilson;
 use crate::stages::rank::TEMPERATURE;
 
-/// Fewer may be chance.
+/// An example that misled fewer tickets is not reported: that may be chance.
 const MISLED: usize = 2;
-/// So many of the nearest examples of the intent that was given have led to it, if they weigh about
-/// as much as the nearest.
+/// At most so many examples led a ticket to the intent that was given: the nearest ones of that
+/// intent, if they weigh about as much as the nearest.
 const LEADERS: usize = 3;
 
 /// An example that led a ticket to its intent.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Lead {
-    /// Its position.
+    /// The example's position.
     pub(super) leader: usize,
-    /// The ticket's right intent (a position), where that is another one.
+    /// The ticket's right intent (a position), where it is another one.
     pub(super) astray: Option<usize>,
 }
 
-/// Of the examples of an intent, best first with their scores, those that led to it.
+/// Which examples led to an intent: a choice from those of the intent, given best first with their
+/// scores.
 pub(super) fn leading<T>(examples: impl Iterator<Item = (T, f32)>) -> impl Iterator<Item = T> {
     let mut first = examples.take(LEADERS).peekable();
     let nearest = first.peek().map_or(0.0, |(_, score)| *score);
     first.filter(move |(_, score)| *score >= nearest - TEMPERATURE).map(|(example, _)| example)
 }
 
-/// Every example as a ticket: which of the others led it to the winner of their vote.
+/// Takes every example as a ticket: which of the others led it to the winner of their vote?
 pub(super) fn leave_one_out(corpus: &Corpus, judged: &Judged) -> Vec<Lead> {
     let verdicts = judged.verdicts.iter().enumerate();
     let leads = verdicts.flat_map(|(position, verdict)| {
@@ -44,17 +45,16 @@ pub(super) fn leave_one_out(corpus: &Corpus, judged: &Judged) -> Vec<Lead> {
     leads.collect()
 }
 
-/// What an example led to in all.
+/// What an example led tickets to, in all.
 #[derive(Default)]
 struct Led {
     to: usize,
-    /// The right intents of those that are something else.
+    /// The right intents of the tickets that it led astray.
     astray: BTreeMap<usize, usize>,
 }
 
-/// Examples that led to more wrong answers than right ones, other than those that are `known` to be
-/// doubtful themselves. The score is the lower end of the 95 % interval of the share that was
-/// led astray.
+/// Examples that led to more wrong answers than right ones, without those that are `known` to be
+/// doubtful. The score is the lower end of the 95 % interval of the share that was led astray.
 pub(super) fn misleading(corpus: &Corpus, leads: &[Lead], known: &[Suggestion]) -> Vec<Suggestion> {
     let known: HashSet<_> = known.iter().filter_map(|suggestion| Some(suggestion.example.as_ref()?.key)).collect();
     let mut by_leader: BTreeMap<usize, Led> = BTreeMap::new();

@@ -6,9 +6,9 @@ use ndarray::{Array2, ArrayView1, Axis, Slice};
 
 use crate::stages::retrieve::rounded;
 
-/// Similarities that a thread holds at once: 16 MB of them.
+/// How many similarities a thread holds at once: 16 MB.
 const BLOCK: usize = 4 << 20;
-/// Fewer rows at a time waste the matrix product, more gain nothing.
+/// Rows that are compared at a time. With fewer the matrix product is slow, with more nothing is gained.
 const ROWS: std::ops::RangeInclusive<usize> = 16..=512;
 
 /// Another example and its cosine similarity.
@@ -18,9 +18,9 @@ pub(super) struct Neighbour {
     pub(super) cosine: f32,
 }
 
-/// For each row (of unit length) the `keep` others nearest by cosine, best first, ties by position.
-/// Works on blocks of rows, so the memory does not grow with the square of their number. `tick`
-/// is told how many more rows are done.
+/// For each row (of unit length) the `keep` nearest other rows by cosine, best first, ties by
+/// position. It works on blocks of rows, so the memory does not grow with the square of their number.
+/// `tick` is told how many more rows are done.
 pub(super) fn nearest(vectors: &Array2<f32>, keep: usize, tick: &(dyn Fn(usize) + Sync)) -> Vec<Vec<Neighbour>> {
     let rows = (BLOCK / vectors.nrows().max(1)).clamp(*ROWS.start(), *ROWS.end());
     let mut found = vec![Vec::new(); vectors.nrows()];

@@ -9,9 +9,9 @@ use crate::measure::eval::curves::{self, Coverage};
 use crate::measure::eval::stats::{percentile, real};
 use crate::report::{dollars, interval, percent};
 
-/// Points of a coverage curve at most: more cannot be told apart.
+/// How many points a coverage curve has at most: more could not be told apart.
 const POINTS: usize = 240;
-/// Below so many tickets a precision says nothing.
+/// A precision of fewer tickets says nothing.
 const FEWEST: usize = 10;
 
 /// Coverage against precision of each arm, with what was routed; `None` without any confidence.
@@ -45,7 +45,7 @@ fn thinned(mut points: Vec<Coverage>, n: usize) -> Vec<Coverage> {
     points.into_iter().enumerate().filter(|(i, _)| i % every == 0 || *i == last).map(|(_, point)| point).collect()
 }
 
-/// How far each arm's confidence can be believed.
+/// Each arm's confidence against its accuracy.
 pub(super) fn reliability(arms: &[ArmReport]) -> Vec<Value> {
     let plot = |(i, arm): (usize, &ArmReport)| {
         let reliability = curves::reliability(&arm.records)?;
@@ -79,7 +79,7 @@ pub(super) fn latency(arms: &[ArmReport]) -> Vec<Value> {
     spread(arms, "milliseconds", Unit::Milliseconds, &|value| format!("{value:.1} ms"), &values)
 }
 
-/// What the answers of each arm cost; nothing where none cost anything.
+/// What the answers of each arm cost; empty where no answer cost anything.
 pub(super) fn money(arms: &[ArmReport]) -> Vec<Value> {
     let values = |arm: &ArmReport| {
         let costs: Option<Vec<f64>> = arm.records.iter().filter(|r| r.error.is_none()).map(|r| r.cost_usd).collect();

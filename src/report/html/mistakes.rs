@@ -8,11 +8,11 @@ use crate::measure::eval::EvalReport;
 use crate::measure::eval::record::{Record, Shown};
 use crate::report::{excerpt, percent};
 
-/// Tickets that are shown at most.
+/// How many tickets are shown at most.
 const CARDS: usize = 300;
-/// Examples that are shown of each answer at most, and letters of each.
+/// How many examples of each answer are shown at most, and how many characters of each.
 const EXAMPLES: (usize, usize) = (5, 160);
-/// Letters of a ticket at most.
+/// How many characters of a ticket are shown at most.
 const LETTERS: usize = 4000;
 
 /// Every ticket that some arm got wrong, as a card: first those that the best arm would have

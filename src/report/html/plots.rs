@@ -8,7 +8,7 @@ use crate::measure::eval::stats::real;
 use crate::measure::eval::{CurvePoint, curves};
 use crate::report::{dollars, interval, percent};
 
-/// Pixels between two names that would else lie over each other.
+/// Pixels between two names that would lie over each other otherwise.
 const NAME_GAP: f64 = 16.0;
 /// Height of a plot with two axes, in pixels.
 pub(super) const HEIGHT: f64 = 260.0;
@@ -31,7 +31,7 @@ pub(super) fn accuracy(arms: &[ArmReport]) -> Value {
     svg.finish()
 }
 
-/// Accuracy against the mean cost of a ticket; `None` where no cost is known or none arose.
+/// Accuracy against the mean cost of a ticket; `None` where no cost is known, or there was none.
 pub(super) fn cost(arms: &[ArmReport]) -> Option<Value> {
     struct Dot<'a> {
         place: usize,
@@ -63,7 +63,7 @@ pub(super) fn cost(arms: &[ArmReport]) -> Option<Value> {
     Some(svg.finish())
 }
 
-/// Heights for names that want these heights, none nearer to another than a line.
+/// Moves names that want these heights apart, so that no two are nearer than a line.
 fn apart(wanted: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..wanted.len()).collect();
     order.sort_by(|a, b| wanted[*a].total_cmp(&wanted[*b]));

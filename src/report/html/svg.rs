@@ -37,7 +37,7 @@ pub(super) fn key(arm: usize) -> Value {
 pub(super) struct Svg(String);
 
 impl Svg {
-    /// An empty plot, `height` pixels high. The label says what it shows to who cannot see it.
+    /// An empty plot, `height` pixels high. The label tells those who cannot see the plot what it shows.
     pub(super) fn new(class: &str, height: f64, label: &str) -> Self {
         let label = HtmlEscape(label);
         Self(format!("<svg class=\"plot {class}\" height=\"{height}\" role=\"img\" aria-label=\"{label}\">"))
@@ -48,7 +48,7 @@ impl Svg {
         let _ = write!(self.0, "<line class=\"{class}\" x1=\"{x1}\" y1=\"{y1}\" x2=\"{x2}\" y2=\"{y2}\"/>");
     }
 
-    /// A text that is moved from its place by some pixels, to the right and down.
+    /// A text, moved by some pixels to the right and down.
     pub(super) fn text(&mut self, class: &str, at: Point, (dx, dy): (f64, f64), text: &str) {
         let ((x, y), text) = (place(at), HtmlEscape(text));
         let _ = write!(self.0, "<text class=\"{class}\" x=\"{x}\" y=\"{y}\" dx=\"{dx}\" dy=\"{dy}\">{text}</text>");
@@ -96,7 +96,7 @@ fn place((x, y): Point) -> (String, String) {
     (percent(x), percent(1.0 - y))
 }
 
-/// What the numbers of an axis are.
+/// The unit of an axis.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Unit {
     Share,
@@ -135,7 +135,7 @@ impl Axis {
         Self { low: 0.0, high: (top / step).ceil().max(1.0) * step, step, unit }
     }
 
-    /// Where a value stands; what lies outside is put on the edge.
+    /// Where a value stands. A value outside the axis is put on its edge.
     pub(super) fn at(&self, value: f64) -> f64 {
         ((value - self.low) / (self.high - self.low)).clamp(0.0, 1.0)
     }

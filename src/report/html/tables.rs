@@ -11,9 +11,9 @@ use crate::measure::eval::stats::real;
 use crate::measure::eval::{ArmReport, EvalReport};
 use crate::report::{dollars, interval, percent};
 
-/// Intents in a confusion matrix at most.
+/// How many intents a confusion matrix has at most.
 const MATRIX: usize = 30;
-/// Confused pairs that are listed at most.
+/// How many confused pairs are listed at most.
 const PAIRS: usize = 400;
 /// How an answer without an intent is shown.
 pub(super) const NONE: &str = "no intent";
@@ -35,7 +35,7 @@ pub(super) fn arms(arms: &[ArmReport]) -> Vec<Value> {
     arms.iter().enumerate().map(row).collect()
 }
 
-/// Accuracy by something that the tickets have, arm by arm: cases, or attributes.
+/// Accuracy by case or by attribute, arm by arm.
 pub(super) fn by<'a>(arms: &'a [ArmReport], list: impl Fn(&'a ArmReport) -> Vec<(&'a str, usize, f64)>) -> Vec<Value> {
     let names: Vec<&str> = arms.iter().map(|arm| arm.name.as_str()).collect();
     let of_arms: Vec<HashMap<&str, f64>> =
@@ -90,16 +90,16 @@ pub(super) fn pairs(report: &EvalReport, confusions: &[Vec<Confusion<'_>>]) -> V
     context! { rows => pairs.into_iter().take(PAIRS).map(row).collect::<Vec<_>>(), left_out }
 }
 
-/// The places of what is not zero, as an attribute for the script.
+/// The positions of the counts above zero, as an attribute for the script.
 fn listed(counts: &[usize]) -> String {
     let places = counts.iter().enumerate().filter(|(_, n)| **n > 0).map(|(i, _)| i.to_string());
     places.collect::<Vec<_>>().join(" ")
 }
 
-/// A confusion matrix for each arm over the intents that are confused most; what is left of a
-/// row stands in its last column.
+/// A confusion matrix for each arm over the intents that are confused most. The last column counts
+/// the answers that name other intents, or none.
 pub(super) fn matrices(report: &EvalReport, confusions: &[Vec<Confusion<'_>>]) -> Value {
-    // What a weak arm confuses is everything; the best one shows what is hard.
+    // A weak arm confuses everything. The best one shows what is hard.
     let best = [super::best(report)].into_iter().chain(0..confusions.len()).find(|i| !confusions[*i].is_empty());
     let mut shown = best.map_or_else(Vec::new, |i| most_confused(&confusions[i], MATRIX));
     shown.sort_unstable();
