@@ -12,6 +12,7 @@ mod journal;
 mod ledger;
 mod models;
 mod pace;
+mod repeats;
 mod retry;
 mod source;
 mod wire;

@@ -19,9 +19,11 @@ pub mod config;
 mod estimate;
 mod eval;
 mod evidence;
+mod hint;
 mod index;
 mod lint;
 mod output;
+mod panic;
 mod progress;
 mod report_file;
 mod store;
@@ -32,7 +34,7 @@ mod wiring;
 const AFTER_HELP: &str = "\
 Environment: ANTHROPIC_API_KEY or ANTHROPIC_AUTH_TOKEN, ANTHROPIC_BASE_URL, HTTPS_PROXY; \
 TICKET_ROUTER_STORE, _MODEL_DIR, _EMBEDDER, _LABELER, _MODEL, _MODELS, _PROMPTS, _CA_FILE, _INTENTS, _K, _MIN_CONFIDENCE, _CONCURRENCY, _STORE_TIMEOUT_SECONDS; QDRANT_API_KEY.
-Exit codes: 0 success; 1 a failure, some tickets failed, or a missed --fail-under, errors in a taxonomy; 2 a wrong command line.";
+Exit codes: 0 success; 1 a failure, some tickets failed, a missed --fail-under, an eval that scored fewer than half of its tickets, or errors in a taxonomy; 2 a wrong command line.";
 
 /// Classifies and routes support tickets with Claude and few-shot examples retrieved from
 /// Qdrant.
@@ -51,13 +53,13 @@ enum Command {
     Index(index::IndexArgs),
     /// Name the intent of tickets and decide: route or review
     Classify(classify::ClassifyArgs),
-    /// Measure on labelled tickets: several ways to label them side by side
+    /// Measure on labelled tickets how often answers are right, in several arms side by side
     Eval(eval::EvalArgs),
-    /// Learn from labelled tickets how sure answers are, and route only where they are right often enough
+    /// Set the dial: learn from labelled tickets which answers are right often enough to be routed
     Calibrate(calibrate::CalibrateArgs),
     /// Find examples with a wrong label, and intents that are hard to tell apart
     Lint(lint::LintArgs),
-    /// Say what a store is, copy, export or remove it
+    /// Describe, copy, export or delete a store
     Store(store::StoreArgs),
     /// Check the intents, rename them, merge them
     Taxonomy(taxonomy::TaxonomyArgs),
@@ -107,10 +109,10 @@ struct InputArgs {
     /// Column or key of the intent
     #[arg(long, value_name = "NAME", default_value = "intent")]
     intent_column: String,
-    /// Column or key of the ticket's id [default: made of the text where there is none]
+    /// Column or key of the ticket's id [default: id; made from the text where there is none]
     #[arg(long, value_name = "NAME", default_value = "id", hide_default_value = true)]
     id_column: String,
-    /// Form of the files [default: told from the name, or from the first bytes]
+    /// Format of the files [default: by their name, or by their first bytes]
     #[arg(long, value_enum)]
     format: Option<FormatArg>,
 }
@@ -143,10 +145,7 @@ impl InputArgs {
 pub async fn run() -> ExitCode {
     let cli = Cli::parse();
     // A fault of ours, or of a library: one line, since nobody but us can use a backtrace.
-    std::panic::set_hook(Box::new(|info| {
-        let place = info.location().map(|at| format!(" at {}:{}", at.file(), at.line())).unwrap_or_default();
-        say(&format!("internal error{place}; please report it"));
-    }));
+    std::panic::set_hook(Box::new(|info| say(&panic::line(info))));
     init_logging(cli.common.log);
     let outcome = match &cli.command {
         Command::Index(args) => index::run(args, &cli.common).await,
@@ -161,7 +160,7 @@ pub async fn run() -> ExitCode {
         Ok(code) => code,
         Err(e) if is_closed_pipe(&e) => ExitCode::SUCCESS,
         Err(e) => {
-            say(&format!("error: {e:#}"));
+            say(&format!("error: {}", hint::line(&e)));
             ExitCode::from(1)
         }
     }

@@ -7,7 +7,8 @@ mod error;
 pub mod evidence;
 pub mod example;
 pub mod label;
+pub mod probe;
 pub mod taxonomy;
 pub mod ticket;
 
-pub use error::{Error, ErrorKind, Result};
+pub use error::{Error, ErrorKind, Remedy, Result};

@@ -21,6 +21,7 @@ pub use self::fastembed::{DEFAULT_MODEL, FastEmbedder, INT8_MODEL};
 #[cfg(feature = "fastembed")]
 pub use self::locate::ModelPaths;
 pub use self::remembering::Remembering;
+pub use crate::statistics::cosine;
 
 /// Turns texts into vectors of unit length.
 ///
@@ -37,7 +38,7 @@ pub trait Embedder: Send + Sync {
     async fn embed(&self, texts: Vec<String>) -> Result<Vec<Vec<f32>>>;
 }
 
-/// Embeds, and makes sure that every text got its vector.
+/// Embeds texts, and fails unless every text got a vector of the right length.
 pub(crate) async fn embed_checked(embedder: &dyn Embedder, texts: Vec<String>) -> Result<Vec<Vec<f32>>> {
     let wanted = texts.len();
     let vectors = embedder.embed(texts).await?;
@@ -50,19 +51,4 @@ pub(crate) async fn embed_checked(embedder: &dyn Embedder, texts: Vec<String>) -
         vectors.len(),
         embedder.dimension()
     )))
-}
-
-/// Cosine similarity of two vectors of unit length.
-#[must_use]
-pub fn cosine(a: &[f32], b: &[f32]) -> f32 {
-    // Several sums at once, which the processor can run side by side.
-    let mut sums = [0.0_f32; 16];
-    let (a, rest_of_a) = a.as_chunks::<16>();
-    let (b, rest_of_b) = b.as_chunks::<16>();
-    for (a, b) in a.iter().zip(b) {
-        for ((sum, x), y) in sums.iter_mut().zip(a).zip(b) {
-            *sum += x * y;
-        }
-    }
-    sums.iter().sum::<f32>() + rest_of_a.iter().zip(rest_of_b).map(|(x, y)| x * y).sum::<f32>()
 }

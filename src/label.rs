@@ -17,7 +17,7 @@ pub use cascade::CascadeLabeler;
 pub use claude::{ALL_INTENTS_UP_TO, ClaudeLabeler, IntentsMode};
 pub use vote::VoteLabeler;
 
-/// What a labeler's answers depend on beside the evidence: a calibration holds only while both stay.
+/// What a labeler's answers depend on besides the evidence. A calibration holds only while it stays.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Identity {
     /// The model.
@@ -40,7 +40,7 @@ pub trait Labeler: Send + Sync {
         0.0
     }
 
-    /// What its answers depend on beside the evidence; nothing unless said.
+    /// What its answers depend on besides the evidence: nothing, unless a labeler says so.
     fn identity(&self, _taxonomy: &Taxonomy) -> Result<Identity> {
         Ok(Identity::default())
     }

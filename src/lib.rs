@@ -27,6 +27,8 @@
 //! embed       the seam `Embedder`: fastembed, words
 //! input       files to rows
 //! data        tickets, examples, evidence, labels, decisions, errors
+//! statistics  shares and their intervals, paired tests, log-odds, vectors
+//! text        one line, excerpts
 //! ```
 //!
 //! To bring your own store, embedder or labeler, implement [`ExampleStore`], [`Embedder`] or [`Labeler`].
@@ -45,14 +47,16 @@ pub mod measure;
 pub mod pipeline;
 pub mod report;
 pub mod stages;
+mod statistics;
 pub mod store;
+mod text;
 
 pub use data::evidence::Evidence;
 pub use data::example::Example;
 pub use data::label::Label;
 pub use data::taxonomy::Taxonomy;
 pub use data::ticket::{LabelledTicket, Ticket};
-pub use data::{Error, ErrorKind, Result};
+pub use data::{Error, ErrorKind, Remedy, Result};
 pub use embed::Embedder;
 #[cfg(feature = "fastembed")]
 pub use embed::{DEFAULT_MODEL, FastEmbedder, INT8_MODEL, ModelPaths};

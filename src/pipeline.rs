@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Duration;
 
 use futures::stream::{self, Stream, StreamExt as _};
 use serde::Serialize;
@@ -137,10 +136,6 @@ pub struct Latency {
     pub label: f64,
     /// The sum.
     pub total: f64,
-}
-
-pub(crate) fn milliseconds(duration: Duration) -> f64 {
-    (duration.as_secs_f64() * 1e6).round() / 1e3
 }
 
 /// Classifies tickets against a store of examples.

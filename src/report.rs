@@ -41,33 +41,6 @@ pub fn json(report: &EvalReport, run: &Run) -> crate::Result<Value> {
     Ok(whole)
 }
 
-/// A stranger's text as one line that does nothing to a terminal.
-pub(crate) fn clean(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").chars().filter(|letter| !letter.is_control()).collect()
-}
-
-/// The start of a text on one line, for lists.
-pub(crate) fn excerpt(text: &str, width: usize) -> String {
-    let flat = clean(text);
-    if flat.chars().count() <= width {
-        return flat;
-    }
-    let mut cut: String = flat.chars().take(width.saturating_sub(1)).collect();
-    cut.push('…');
-    cut
-}
-
-/// A stranger's text with its control characters made visible; line breaks and tabs stay.
-fn visible(text: &str) -> String {
-    let seen = |letter: char| match letter {
-        '\n' | '\t' => letter,
-        '\u{0}'..='\u{1f}' => char::from_u32(0x2400 + u32::from(letter)).unwrap_or('\u{fffd}'),
-        _ if letter.is_control() => '\u{fffd}',
-        _ => letter,
-    };
-    text.replace("\r\n", "\n").chars().map(seen).collect()
-}
-
 /// A share in percent.
 fn percent(share: f64) -> String {
     format!("{:.1}\u{a0}%", share * 100.0)

@@ -1,7 +1,7 @@
 //! The integration tests, one program so that the engine is linked once.
 //!
 //! Where a new test goes: what the program does by command in `index`, `classify`, `eval`
-//! (`eval_arms`, `eval_honest`), `calibrate`, `lint`, `store`, `taxonomy`; what is retrieved and how it is used in `retrieval`, the way down a taxonomy in
+//! (`eval_arms`, `eval_figures`, `eval_honest`), `calibrate`, `lint`, `store`, `taxonomy`; what is retrieved and how it is used in `retrieval`, the way down a taxonomy in
 //! `hierarchy`; in `attributes` and `shortlist` what is asked beside the intent and which
 //! intents are offered; messages about bad input and a bad set-up in `bad_input`; the API's
 //! behaviour in `claude_*`, against the double in `raw_double` where it must misbehave; killed
@@ -34,6 +34,8 @@ mod claude_cost;
 mod claude_faults;
 #[path = "suite/claude_journal.rs"]
 mod claude_journal;
+#[path = "suite/claude_library.rs"]
+mod claude_library;
 #[path = "suite/contract.rs"]
 mod contract;
 #[path = "suite/data.rs"]
@@ -48,6 +50,8 @@ mod embedders;
 mod eval;
 #[path = "suite/eval_arms.rs"]
 mod eval_arms;
+#[path = "suite/eval_figures.rs"]
+mod eval_figures;
 #[path = "suite/eval_honest.rs"]
 mod eval_honest;
 #[path = "suite/fixture.rs"]

@@ -2,24 +2,25 @@
 
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, SystemTime};
 
-use reqwest::Method;
+use bytes::Bytes;
 use reqwest::header::HeaderMap;
+use reqwest::{Method, Url};
 use tokio::time::Instant;
 
-use super::http::{Failure, Http, HttpSettings};
+use super::http::{Failure, Http, HttpSettings, LineReader};
 use super::pace::{Pace, PaceLimits};
 use super::{Answer, Credentials, Request, retry};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Remedy, Result};
 
 /// So many 429 without `retry-after`, one after the other and for one request, with no success
 /// by anyone in between, are not a rate limit but a spend cap.
 const SPEND_CAP_TRIES: u32 = 5;
 
 /// Where and how patiently to call.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub struct ClientSettings {
     /// `https://api.anthropic.com`, or a gateway that speaks the same API.
     pub base_url: String,
@@ -34,6 +35,9 @@ pub struct ClientSettings {
     pub timeout: Duration,
     /// From a request's first sending to giving up on it.
     pub deadline: Duration,
+    /// For so long after an answer that every other request would meet too (a wrong key, a spend
+    /// limit) none is sent; then one goes first to see whether it still holds.
+    pub refusal_pause: Duration,
     /// How fast requests go out.
     pub pace: PaceLimits,
     /// Further certificate authorities to trust, in PEM form.
@@ -51,6 +55,7 @@ impl ClientSettings {
             connect_timeout: Duration::from_secs(5),
             timeout: Duration::from_mins(2),
             deadline: Duration::from_mins(5),
+            refusal_pause: Duration::from_secs(10),
             pace: PaceLimits { concurrency: 8, requests_per_minute: None, input_tokens_per_minute: None },
             ca_file: None,
         }
@@ -65,8 +70,24 @@ pub struct Client {
     pace: Pace,
     successes: AtomicU64,
     retried: AtomicU32,
-    /// An error that every further request would meet too.
-    stopped: Mutex<Option<Error>>,
+    refusals: Mutex<Refusals>,
+    refusal_pause: Duration,
+}
+
+/// Answers that every other request would meet too: a wrong key, a spend limit.
+#[derive(Default)]
+struct Refusals {
+    /// How many there were.
+    count: u64,
+    /// The last one and its moment, unless a request succeeded since.
+    last: Option<(Instant, Error)>,
+}
+
+/// What became of something that was to be created.
+pub(super) enum Created {
+    Answered(Vec<u8>),
+    /// The request may have been carried out, or not.
+    Unknown(Error),
 }
 
 impl Client {
@@ -86,27 +107,28 @@ impl Client {
             pace: Pace::new(settings.pace),
             successes: AtomicU64::new(0),
             retried: AtomicU32::new(0),
-            stopped: Mutex::new(None),
+            refusals: Mutex::default(),
+            refusal_pause: settings.refusal_pause,
         })
     }
 
     /// Sends a request, at the common pace and again where that may help.
     #[tracing::instrument(name = "request", skip_all, fields(model = request.model))]
-    pub(super) async fn send(&self, request: &Request, body: &[u8]) -> Result<Answer> {
+    pub(super) async fn send(&self, request: &Request, body: Bytes) -> Result<Answer> {
         // Rough on purpose: the pace needs an order of magnitude before the API has counted.
         let (input_tokens, output_tokens) = (body.len() as u64 / 4, u64::from(request.max_tokens) / 4);
         let url = self.http.url("/v1/messages")?;
         let mut tries = Tries::new(self);
+        let refusals_before = self.refusals().count;
         loop {
             let permit = self.pace.admit(input_tokens, output_tokens).await;
-            // What waited here while another request was refused for all is not sent.
-            if let Some(e) = &*self.stopped.lock().unwrap_or_else(PoisonError::into_inner) {
-                return Err(e.clone());
+            if let Some(e) = self.refusal(refusals_before) {
+                return Err(e);
             }
             tries.begin();
             let sent = self
                 .http
-                .exchange(Method::POST, url.clone(), Some(body.to_vec()), |headers| permit.begun(headers))
+                .exchange(Method::POST, url.clone(), Some(body.clone()), |headers| permit.begun(headers))
                 .await;
             let parsed = sent.and_then(|(body, request_id)| {
                 let read = serde_json::from_slice(&body).map_err(|e| e.to_string()).and_then(Answer::from_raw);
@@ -123,6 +145,7 @@ impl Client {
                         "answered"
                     );
                     permit.succeeded();
+                    self.refusals().last = None;
                     self.successes.fetch_add(1, Ordering::Relaxed);
                     return Ok(answer);
                 }
@@ -131,7 +154,10 @@ impl Client {
             let pushed_back = is_push_back(&failure);
             let wait = tries.wait_after(failure).inspect_err(|e| {
                 if e.is_fatal() {
-                    *self.stopped.lock().unwrap_or_else(PoisonError::into_inner) = Some(e.clone());
+                    let mut refusals = self.refusals();
+                    refusals.count += 1;
+                    refusals.last = Some((Instant::now(), e.clone()));
+                    self.pace.cool();
                 }
             })?;
             if pushed_back {
@@ -146,13 +172,51 @@ impl Client {
     }
 
     /// Calls another endpoint, with the same retries but apart from the pace.
-    pub(super) async fn call(&self, method: Method, url: &reqwest::Url, body: Option<Vec<u8>>) -> Result<Vec<u8>> {
+    pub(super) async fn call(&self, method: Method, url: &Url, body: Option<Bytes>) -> Result<Vec<u8>> {
         let mut tries = Tries::new(self);
         loop {
             tries.begin();
             match self.http.exchange(method.clone(), url.clone(), body.clone(), |_: &HeaderMap| {}).await {
                 Ok((body, _)) => return Ok(body),
                 Err(failure) => tokio::time::sleep(tries.wait_after(failure)?).await,
+            }
+        }
+    }
+
+    fn refusals(&self) -> MutexGuard<'_, Refusals> {
+        self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The refusal for all that a request met while it waited, or that was a moment ago.
+    fn refusal(&self, count_before: u64) -> Option<Error> {
+        let refusals = self.refusals();
+        let (moment, e) = refusals.last.as_ref()?;
+        (refusals.count > count_before || moment.elapsed() < self.refusal_pause).then(|| e.clone())
+    }
+
+    /// Reads a body line by line; after a failure from its start again. The deadline counts from the
+    /// first failure: a long body is no reason to give up.
+    pub(super) async fn lines(&self, url: &Url, line: &mut LineReader<'_>) -> Result<()> {
+        let mut tries = Tries::new(self);
+        while let Err(failure) = self.http.lines(url.clone(), line).await {
+            tries.begin();
+            tokio::time::sleep(tries.wait_after(failure)?).await;
+        }
+        Ok(())
+    }
+
+    /// Creates what costs money: sent again only when the API has certainly not acted. The deadline
+    /// counts from the first failure, as a large body takes its time.
+    pub(super) async fn create(&self, url: &Url, body: Bytes) -> Result<Created> {
+        let mut tries = Tries::new(self);
+        loop {
+            match self.http.exchange(Method::POST, url.clone(), Some(body.clone()), |_: &HeaderMap| {}).await {
+                Ok((answer, _)) => return Ok(Created::Answered(answer)),
+                Err(failure) if failure.may_have_acted => return Ok(Created::Unknown(failure.error)),
+                Err(failure) => {
+                    tries.begin();
+                    tokio::time::sleep(tries.wait_after(failure)?).await;
+                }
             }
         }
     }
@@ -170,10 +234,11 @@ impl Client {
             });
         }
         let url = self.http.url("/v1/messages/count_tokens")?;
-        let answer = self.call(Method::POST, &url, Some(body.to_string().into_bytes())).await?;
-        serde_json::from_slice::<Counted>(&answer)
-            .map(|counted| counted.input_tokens)
-            .map_err(|e| Error::new(ErrorKind::ApiTransient, format!("the count of tokens is not the API's JSON: {e}")))
+        let answer = self.call(Method::POST, &url, Some(body.to_string().into())).await?;
+        serde_json::from_slice::<Counted>(&answer).map(|counted| counted.input_tokens).map_err(|e| {
+            let text = format!("the count of tokens is not the API's JSON: {e}");
+            Error::new(ErrorKind::ApiTransient, text).with_source(e)
+        })
     }
 
     /// How many requests were sent again so far.
@@ -224,9 +289,8 @@ impl<'a> Tries<'a> {
         let spent = self.begun.map_or(Duration::ZERO, |begun| begun.elapsed());
         if spent + wait > self.client.deadline {
             let text = format!("{} (given up after {} s)", failure.error, spent.as_secs());
-            return Err(
-                Error::new(failure.error.kind(), text).with_request_id(failure.error.request_id().map(Into::into))
-            );
+            let request_id = failure.error.request_id().map(Into::into);
+            return Err(Error::new(failure.error.kind(), text).with_request_id(request_id).with_source(failure.error));
         }
         self.client.retried.fetch_add(1, Ordering::Relaxed);
         tracing::info!(
@@ -255,9 +319,11 @@ impl<'a> Tries<'a> {
         }
         let text = format!(
             "the API keeps answering 429 without saying when to try again: the account's spend limit seems to be reached \
-             ({}); raise it, then run the same command again to go on",
+             ({}); raise it",
             failure.error
         );
-        Err(Error::new(ErrorKind::Stopped, text).with_request_id(failure.error.request_id().map(Into::into)))
+        let request_id = failure.error.request_id().map(Into::into);
+        let error = Error::new(ErrorKind::Stopped, text).with_request_id(request_id).with_remedy(Remedy::RunAgain);
+        Err(error.with_source(failure.error.clone()))
     }
 }

@@ -1,26 +1,32 @@
 //! One HTTP exchange with the API, and what its failures mean.
 
+use std::fmt::Display;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use bytes::Bytes;
 use reqwest::header::{HeaderMap, HeaderName, HeaderValue};
 use reqwest::{Method, StatusCode, Url};
+use secrecy::{ExposeSecret as _, SecretString};
 use serde::Deserialize;
 
 use super::retry;
+use crate::text::excerpt;
 use crate::{Error, ErrorKind, Result};
 
 const API_VERSION: &str = "2023-06-01";
 /// No answer of the API is longer; more is somebody else's.
-const LONGEST_ANSWER: u64 = 64 * 1024 * 1024;
+const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
+/// Bytes a second that even a slow line uploads; a body gets the time for them on top.
+const SLOWEST_UPLOAD: f64 = 250_000.0;
 
 /// How the client proves who it is. Never both: the API rejects that.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub enum Credentials {
     /// `x-api-key`.
-    ApiKey(String),
+    ApiKey(SecretString),
     /// `Authorization: Bearer`.
-    Token(String),
+    Token(SecretString),
 }
 
 /// What a connection is made with.
@@ -35,9 +41,13 @@ pub(super) struct HttpSettings {
 
 /// A pool of connections to one base URL.
 pub(super) struct Http {
-    http: reqwest::Client,
+    client: reqwest::Client,
     base: Url,
+    timeout: Duration,
 }
+
+/// Takes a line of a body, without its end.
+pub(super) type LineReader<'a> = dyn FnMut(&[u8]) -> Result<()> + Send + 'a;
 
 /// A failed exchange.
 pub(super) struct Failure {
@@ -46,6 +56,8 @@ pub(super) struct Failure {
     pub(super) status: Option<StatusCode>,
     pub(super) headers: HeaderMap,
     pub(super) retryable: bool,
+    /// Whether the request may have been carried out all the same.
+    pub(super) may_have_acted: bool,
 }
 
 impl Http {
@@ -59,10 +71,13 @@ impl Http {
             ))
         })?;
         let (name, value, variable) = match &settings.credentials {
-            Credentials::ApiKey(key) => ("x-api-key", key.trim().to_owned(), "ANTHROPIC_API_KEY"),
-            Credentials::Token(token) => ("authorization", format!("Bearer {}", token.trim()), "ANTHROPIC_AUTH_TOKEN"),
+            Credentials::ApiKey(key) => ("x-api-key", String::from(key.expose_secret().trim()), "ANTHROPIC_API_KEY"),
+            Credentials::Token(token) => {
+                ("authorization", format!("Bearer {}", token.expose_secret().trim()), "ANTHROPIC_AUTH_TOKEN")
+            }
         };
-        let mut secret = HeaderValue::from_str(&value)
+        let value = SecretString::from(value);
+        let mut secret = HeaderValue::from_str(value.expose_secret())
             .map_err(|_| Error::configuration(format!("{variable} holds characters that no key has; copy it again")))?;
         secret.set_sensitive(true);
         let headers = HeaderMap::from_iter([
@@ -72,22 +87,22 @@ impl Http {
         let mut builder = reqwest::Client::builder()
             .default_headers(headers)
             .connect_timeout(settings.connect_timeout)
-            .timeout(settings.timeout)
             // A redirect would carry the key to another host.
             .redirect(reqwest::redirect::Policy::none())
             .user_agent(concat!("ticket-router/", env!("CARGO_PKG_VERSION")));
         if let Some(path) = &settings.ca_file {
-            let bad = |e: String| Error::configuration(format!("the CA file {}: {e}", path.display()));
-            let pem = std::fs::read(path).map_err(|e| bad(e.to_string()))?;
-            let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| bad(e.to_string()))?;
+            let bad = |why: &dyn Display| Error::configuration(format!("the CA file {}: {why}", path.display()));
+            let pem = std::fs::read(path).map_err(|e| bad(&e).with_source(e))?;
+            let certificates = reqwest::Certificate::from_pem_bundle(&pem).map_err(|e| bad(&e).with_source(e))?;
             if certificates.is_empty() {
-                return Err(bad("it holds no certificate in PEM form".into()));
+                return Err(bad(&"it holds no certificate in PEM form"));
             }
             builder = certificates.into_iter().fold(builder, reqwest::ClientBuilder::add_root_certificate);
         }
-        let http =
-            builder.build().map_err(|e| Error::configuration(format!("the HTTP client cannot be set up: {e}")))?;
-        Ok(Self { http, base })
+        let client = builder
+            .build()
+            .map_err(|e| Error::configuration(format!("the HTTP client cannot be set up: {e}")).with_source(e))?;
+        Ok(Self { client, base, timeout: settings.timeout })
     }
 
     /// The URL of a path below the base.
@@ -107,49 +122,112 @@ impl Http {
         &self,
         method: Method,
         url: Url,
-        body: Option<Vec<u8>>,
+        body: Option<Bytes>,
         begun: impl FnOnce(&HeaderMap),
     ) -> Result<(Vec<u8>, Option<String>), Failure> {
-        let mut request = self.http.request(method, url);
+        let mut request = self.client.request(method, url).timeout(self.time_for(body.as_ref().map_or(0, Bytes::len)));
         if let Some(body) = body {
             request = request.header("content-type", "application/json").body(body);
         }
-        let mut response = request.send().await.map_err(|e| self.unreachable(&e))?;
-        let (status, headers) = (response.status(), response.headers().clone());
-        begun(&headers);
-        let request_id = retry::header(&headers, "request-id").map(str::to_owned);
-        let mut received = Vec::new();
-        while let Some(piece) = response.chunk().await.map_err(|e| self.unreachable(&e))? {
-            received.extend_from_slice(&piece);
-            if received.len() as u64 > LONGEST_ANSWER {
-                let text = format!("the answer of {} does not end; is ANTHROPIC_BASE_URL right?", self.host());
-                return Err(Failure::permanent(Error::new(ErrorKind::ApiPermanent, text)));
+        let response = request.send().await.map_err(|e| self.unreachable(e))?;
+        begun(response.headers());
+        if !response.status().is_success() {
+            return Err(self.failed(response).await);
+        }
+        let request_id = retry::header(response.headers(), "request-id").map(str::to_owned);
+        Ok((self.body(response).await?, request_id))
+    }
+
+    /// Reads the body of a success line by line, however long it is. The time-out is for the wait
+    /// for its next piece.
+    pub(super) async fn lines(&self, url: Url, line: &mut LineReader<'_>) -> Result<(), Failure> {
+        let mut response = self.in_time(self.client.get(url).send()).await?;
+        if !response.status().is_success() {
+            return Err(self.in_time(async { Ok(self.failed(response).await) }).await?);
+        }
+        let mut begun = Vec::new();
+        while let Some(piece) = self.in_time(response.chunk()).await? {
+            let mut piece = &piece[..];
+            while let Some(end) = piece.iter().position(|&byte| byte == b'\n') {
+                begun.extend_from_slice(&piece[..end]);
+                line(&begun).map_err(Failure::permanent)?;
+                begun.clear();
+                piece = &piece[end + 1..];
+            }
+            begun.extend_from_slice(piece);
+            if begun.len() > LONGEST_ANSWER {
+                return Err(self.endless());
             }
         }
-        if status.is_success() {
-            return Ok((received, request_id));
+        line(&begun).map_err(Failure::permanent)
+    }
+
+    async fn in_time<T>(&self, work: impl Future<Output = reqwest::Result<T>>) -> Result<T, Failure> {
+        match tokio::time::timeout(self.timeout, work).await {
+            Ok(done) => done.map_err(|e| self.unreachable(e)),
+            Err(e) => Err(self.unanswered("did not answer in time", e)),
         }
+    }
+
+    /// How long an exchange with a body of this size may take.
+    fn time_for(&self, bytes: usize) -> Duration {
+        #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
+        let upload = Duration::from_secs_f64(bytes as f64 / SLOWEST_UPLOAD);
+        self.timeout.saturating_add(upload)
+    }
+
+    async fn body(&self, mut response: reqwest::Response) -> Result<Vec<u8>, Failure> {
+        let mut received = Vec::new();
+        while let Some(piece) = response.chunk().await.map_err(|e| self.unreachable(e))? {
+            received.extend_from_slice(&piece);
+            if received.len() > LONGEST_ANSWER {
+                return Err(self.endless());
+            }
+        }
+        Ok(received)
+    }
+
+    /// What an answer that is no success means.
+    async fn failed(&self, response: reqwest::Response) -> Failure {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let body = match self.body(response).await {
+            Ok(body) => body,
+            Err(failure) => return failure,
+        };
         let retryable = retry::is_retryable(status, &headers);
-        let error = self.refused(status, &received, retryable).with_request_id(request_id);
-        Err(Failure { error, status: Some(status), headers, retryable })
+        let request_id = retry::header(&headers, "request-id").map(str::to_owned);
+        let error = self.refused(status, &body, retryable).with_request_id(request_id);
+        // 529 turns a request away; behind any other 5xx, and behind 408, work may have been done.
+        let may_have_acted = matches!(status.as_u16(), 408 | 500..=528 | 530..);
+        Failure { error, status: Some(status), headers, retryable, may_have_acted }
+    }
+
+    fn endless(&self) -> Failure {
+        let text = format!("the answer of {} does not end; is ANTHROPIC_BASE_URL right?", self.host());
+        Failure::permanent(Error::new(ErrorKind::ApiPermanent, text))
     }
 
     /// A body that is not what it should be: cut off or garbled. It may come through whole
     /// the next time.
     pub(super) fn garbled(&self, why: &str, request_id: Option<String>) -> Failure {
         let text = format!("the answer of {} is not the API's JSON: {why}; is ANTHROPIC_BASE_URL right?", self.host());
-        let error = Error::new(ErrorKind::ApiTransient, text).with_request_id(request_id);
-        Failure { error, status: None, headers: HeaderMap::new(), retryable: true }
+        Failure::lost(Error::new(ErrorKind::ApiTransient, text).with_request_id(request_id))
     }
 
     fn host(&self) -> &str {
         self.base.host_str().unwrap_or_default()
     }
 
-    fn unreachable(&self, e: &reqwest::Error) -> Failure {
+    fn unreachable(&self, e: reqwest::Error) -> Failure {
         let what = if e.is_timeout() { "did not answer in time" } else { "cannot be reached" };
+        let may_have_acted = !e.is_connect();
+        // The URL may hold what a proxy or gateway was given as a secret.
+        Failure { may_have_acted, ..self.unanswered(what, e.without_url()) }
+    }
+
+    fn unanswered(&self, what: &str, e: impl std::error::Error + Send + Sync + 'static) -> Failure {
         // The end of the chain is what the network said.
-        let mut cause: &dyn std::error::Error = e;
+        let mut cause: &dyn std::error::Error = &e;
         while let Some(source) = cause.source() {
             cause = source;
         }
@@ -157,12 +235,7 @@ impl Http {
             "the API at {} {what}: {cause}; check the network, HTTPS_PROXY and ANTHROPIC_BASE_URL",
             self.host()
         );
-        Failure {
-            error: Error::new(ErrorKind::ApiTransient, text),
-            status: None,
-            headers: HeaderMap::new(),
-            retryable: true,
-        }
+        Failure::lost(Error::new(ErrorKind::ApiTransient, text).with_source(e))
     }
 
     /// One clear line for an error answer.
@@ -177,22 +250,27 @@ impl Http {
             401 => "; check ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN)",
             402 => "; check the billing of the account",
             403 => "; this key may not use this model or workspace",
-            300..=399 | 404 => "; check --model and ANTHROPIC_BASE_URL",
-            413 => "; shorten the tickets or use fewer examples (-k)",
-            429 => "; lower --concurrency or raise the account's limits",
+            300..=399 | 404 => "; check the model's name and ANTHROPIC_BASE_URL",
+            413 => "; shorten the tickets or show fewer examples",
+            429 => "; send fewer at once or raise the account's limits",
             529 => "; the API is overloaded, try again later",
             _ => "",
         };
         let kind = if retryable { ErrorKind::ApiTransient } else { ErrorKind::ApiPermanent };
         // Whatever the API writes stays one line.
-        let what: String = what.split_whitespace().collect::<Vec<_>>().join(" ").chars().take(300).collect();
+        let what = excerpt(&what, 300);
         Error::new(kind, format!("the API answered {} ({what}){remedy}", status.as_u16())).with_status(status.as_u16())
     }
 }
 
 impl Failure {
-    pub(super) fn permanent(error: Error) -> Self {
-        Self { error, status: None, headers: HeaderMap::new(), retryable: false }
+    fn permanent(error: Error) -> Self {
+        Self { retryable: false, ..Self::lost(error) }
+    }
+
+    /// No answer came that could be read.
+    fn lost(error: Error) -> Self {
+        Self { error, status: None, headers: HeaderMap::new(), retryable: true, may_have_acted: true }
     }
 }
 

@@ -6,19 +6,27 @@
 //! but answers may quote them, so only the owner can read the file.
 
 use std::collections::{HashMap, HashSet};
-use std::fs::File;
+use std::fs::{File, TryLockError};
 use std::io::{Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::thread::sleep;
+use std::time::{Duration, Instant};
 
+use chrono::{DateTime, Utc};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::Answer;
-use crate::{Error, Result};
+use crate::{Error, Remedy, Result};
 
-const VERSION: u32 = 1;
+/// 2 records what batches were about to be made.
+const VERSION: u32 = 2;
+/// How long another process that has the journal is waited for: a killed one may still be ending.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// Between two looks whether it is free.
+const LOOK: Duration = Duration::from_millis(50);
 
 /// The name of a request in a journal: its hash and its repeat number. It also serves as
 /// the `custom_id` of a batch, so it has at most 64 letters, digits and hyphens.
@@ -61,11 +69,32 @@ enum Line {
     },
     Submitted {
         submitted: String,
+        /// Of the intent that it fulfils.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        intended: Option<u64>,
+        /// Without an intent, as in version 1.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
         keys: Vec<RequestKey>,
+    },
+    Intended {
+        intended: u64,
+        at: String,
+        keys: Vec<RequestKey>,
+    },
+    Abandoned {
+        abandoned: u64,
     },
     Finished {
         finished: String,
     },
+}
+
+/// A batch that was about to be made.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Intent {
+    pub(super) number: u64,
+    pub(super) at: DateTime<Utc>,
+    pub(super) keys: Vec<RequestKey>,
 }
 
 /// An open journal.
@@ -74,31 +103,52 @@ pub struct Journal {
     state: Mutex<State>,
 }
 
+#[derive(Default)]
 struct State {
     /// `None` for a journal that is only read.
     file: Option<File>,
     answers: HashMap<RequestKey, Answer>,
     /// Batches that were sent and not yet collected.
     open_batches: HashMap<String, Vec<RequestKey>>,
+    /// All batches that were ever sent from here.
+    batches: HashSet<String>,
+    /// Batches of which is not known yet whether they were made, the oldest first.
+    intents: Vec<Intent>,
+    /// How many intents there ever were.
+    intended: u64,
     /// Answers that this process received itself.
     own: HashSet<RequestKey>,
 }
 
 impl Journal {
-    /// Opens a journal to go on with, or starts one. The file belongs to one process at a time.
+    /// Opens a journal to go on with, or starts one. The file belongs to one process at a time;
+    /// another one is waited for, up to ten seconds.
     pub fn open(path: &Path, fresh: bool) -> Result<Self> {
+        Self::open_within(path, fresh, PATIENCE)
+    }
+
+    fn open_within(path: &Path, fresh: bool, patience: Duration) -> Result<Self> {
         let mut options = File::options();
         options.read(true).append(true).create(true);
         #[cfg(unix)]
         std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let failed =
-            |e: std::io::Error| Error::configuration(format!("cannot write the journal {}: {e}", path.display()));
+        let failed = |e: std::io::Error| cannot_write(path, e);
         let mut file = options.open(path).map_err(failed)?;
-        if file.try_lock().is_err() {
-            return Err(Error::configuration(format!(
-                "the journal {} is in use by another run; wait for it, or choose another --output",
-                path.display()
-            )));
+        let begun = Instant::now();
+        loop {
+            match file.try_lock() {
+                Ok(()) => break,
+                Err(TryLockError::WouldBlock) if begun.elapsed() < patience => sleep(LOOK),
+                Err(TryLockError::WouldBlock) => {
+                    let text = format!(
+                        "the journal {} is in use by another run (waited {} s)",
+                        path.display(),
+                        patience.as_secs()
+                    );
+                    return Err(Error::configuration(text).with_remedy(Remedy::OtherJournal));
+                }
+                Err(TryLockError::Error(e)) => return Err(failed(e)),
+            }
         }
         if fresh {
             file.set_len(0).map_err(failed)?;
@@ -120,7 +170,7 @@ impl Journal {
     /// Reads a journal to answer from it alone.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read(path)
-            .map_err(|e| Error::bad_input(format!("cannot read the journal {}: {e}", path.display())))?;
+            .map_err(|e| Error::bad_input(format!("cannot read the journal {}: {e}", path.display())).with_source(e))?;
         let (state, _) = parse(&text, path)?;
         Ok(Self { path: path.to_owned(), state: Mutex::new(state) })
     }
@@ -154,6 +204,11 @@ impl Journal {
         state.answers.get(key).map(|answer| (answer.clone(), !state.own.contains(key)))
     }
 
+    /// Whether it holds the answer to a request.
+    pub(super) fn holds(&self, key: &RequestKey) -> bool {
+        self.lock().answers.contains_key(key)
+    }
+
     /// Keeps an answer; it is in the file when this returns.
     pub fn keep(&self, key: RequestKey, answer: &Answer) -> Result<()> {
         let mut state = self.lock();
@@ -169,12 +224,46 @@ impl Journal {
         Ok(())
     }
 
-    /// Remembers that these requests are under way in a batch.
-    pub(super) fn submitted(&self, batch: &str, keys: Vec<RequestKey>) -> Result<()> {
+    /// Remembers that a batch of these requests is about to be made; it is on the disk when this
+    /// returns.
+    pub(super) fn intend(&self, keys: Vec<RequestKey>) -> Result<Intent> {
         let mut state = self.lock();
-        self.append(&mut state, &Line::Submitted { submitted: batch.to_owned(), keys: keys.clone() })?;
-        state.open_batches.insert(batch.to_owned(), keys);
+        let intent = Intent { number: state.intended, at: Utc::now(), keys };
+        let (at, keys) = (intent.at.to_rfc3339(), intent.keys.clone());
+        self.append(&mut state, &Line::Intended { intended: intent.number, at, keys })?;
+        if let Some(file) = &state.file {
+            file.sync_data().map_err(|e| cannot_write(&self.path, e))?;
+        }
+        state.intended += 1;
+        state.intents.push(intent.clone());
+        Ok(intent)
+    }
+
+    /// Batches of which is not known whether they were made.
+    pub(super) fn intents(&self) -> Vec<Intent> {
+        self.lock().intents.clone()
+    }
+
+    /// Remembers that the batch of an intent was not made.
+    pub(super) fn abandoned(&self, intent: &Intent) -> Result<()> {
+        let mut state = self.lock();
+        self.append(&mut state, &Line::Abandoned { abandoned: intent.number })?;
+        state.take_intent(intent.number);
         Ok(())
+    }
+
+    /// Remembers that the requests of an intent are under way in a batch.
+    pub(super) fn submitted(&self, batch: &str, intent: &Intent) -> Result<()> {
+        let mut state = self.lock();
+        let line = Line::Submitted { submitted: batch.to_owned(), intended: Some(intent.number), keys: Vec::new() };
+        self.append(&mut state, &line)?;
+        state.submitted(batch.to_owned(), Some(intent.number), Vec::new());
+        Ok(())
+    }
+
+    /// Whether a batch was sent from here.
+    pub(super) fn knows_batch(&self, batch: &str) -> bool {
+        self.lock().batches.contains(batch)
     }
 
     /// Remembers that a batch's results are all in.
@@ -194,25 +283,39 @@ impl Journal {
 
     fn append(&self, state: &mut State, line: &Line) -> Result<()> {
         let Some(file) = &mut state.file else { return Ok(()) };
-        let failed = |e: String| Error::configuration(format!("cannot write the journal {}: {e}", self.path.display()));
-        let mut text = serde_json::to_vec(line).map_err(|e| failed(e.to_string()))?;
+        let failed = |e: std::io::Error| cannot_write(&self.path, e);
+        let mut text = serde_json::to_vec(line).map_err(|e| failed(e.into()))?;
         text.push(b'\n');
         // One call a line: what was written is the system's, whatever happens to this process.
-        file.write_all(&text).map_err(|e| failed(e.to_string()))
+        file.write_all(&text).map_err(failed)
     }
+}
+
+impl State {
+    fn take_intent(&mut self, number: u64) -> Option<Intent> {
+        let position = self.intents.iter().position(|intent| intent.number == number)?;
+        Some(self.intents.remove(position))
+    }
+
+    fn submitted(&mut self, batch: String, intended: Option<u64>, keys: Vec<RequestKey>) {
+        let intent = intended.and_then(|number| self.take_intent(number));
+        self.batches.insert(batch.clone());
+        self.open_batches.insert(batch, intent.map_or(keys, |intent| intent.keys));
+    }
+}
+
+fn cannot_write(path: &Path, e: std::io::Error) -> Error {
+    Error::configuration(format!("cannot write the journal {}: {e}", path.display())).with_source(e)
 }
 
 /// Reads the lines; also returns how many bytes of whole lines there are.
 fn parse(text: &[u8], path: &Path) -> Result<(State, usize)> {
-    let mut state = State { file: None, answers: HashMap::new(), open_batches: HashMap::new(), own: HashSet::new() };
+    let mut state = State::default();
     let whole = text.iter().rposition(|&byte| byte == b'\n').map_or(0, |position| position + 1);
     for (number, line) in text[..whole].split(|&byte| byte == b'\n').enumerate().filter(|(_, line)| !line.is_empty()) {
         let bad = |why: String| {
-            Error::bad_input(format!(
-                "the journal {}, line {}: {why}; start over with --fresh",
-                path.display(),
-                number + 1
-            ))
+            Error::bad_input(format!("the journal {}, line {}: {why}", path.display(), number + 1))
+                .with_remedy(Remedy::FreshJournal)
         };
         match serde_json::from_slice(line).map_err(|e| bad(format!("not a line of a journal ({e})")))? {
             Line::Head { journal } if journal > VERSION => {
@@ -224,8 +327,14 @@ fn parse(text: &[u8], path: &Path) -> Result<(State, usize)> {
                 (answer.request_id, answer.batch) = (request_id, batch);
                 state.answers.insert(key, answer);
             }
-            Line::Submitted { submitted, keys } => {
-                state.open_batches.insert(submitted, keys);
+            Line::Submitted { submitted, intended, keys } => state.submitted(submitted, intended, keys),
+            Line::Intended { intended, at, keys } => {
+                let at = DateTime::parse_from_rfc3339(&at).map_err(|e| bad(format!("{at:?} is no moment ({e})")))?;
+                state.intended = intended + 1;
+                state.intents.push(Intent { number: intended, at: at.to_utc(), keys });
+            }
+            Line::Abandoned { abandoned } => {
+                state.take_intent(abandoned);
             }
             Line::Finished { finished } => {
                 state.open_batches.remove(&finished);
@@ -255,7 +364,8 @@ mod tests {
         {
             let journal = Journal::open(&path, false).unwrap();
             journal.keep(a.clone(), &answer("first")).unwrap();
-            assert!(Journal::open(&path, false).is_err(), "one run at a time");
+            let second = Journal::open_within(&path, false, Duration::ZERO).err().unwrap();
+            assert_eq!(second.remedy(), Some(Remedy::OtherJournal), "one run at a time");
         }
         let mut file = File::options().append(true).open(&path).unwrap();
         file.write_all(b"{\"key\": \"cut o").unwrap();
@@ -274,11 +384,38 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("x.journal");
         let journal = Journal::open(&path, false).unwrap();
-        journal.submitted("b1", vec![RequestKey::new(b"x", 0)]).unwrap();
-        journal.submitted("b2", vec![RequestKey::new(b"y", 0)]).unwrap();
+        let keys = |name: &[u8]| vec![RequestKey::new(name, 0)];
+        let intents: Vec<_> = [b"x", b"y", b"z", b"w"].map(|name| journal.intend(keys(name)).unwrap()).into();
+        journal.submitted("b1", &intents[0]).unwrap();
+        journal.submitted("b2", &intents[1]).unwrap();
         journal.finished("b1").unwrap();
+        journal.abandoned(&intents[2]).unwrap();
         drop(journal);
+        let journal = Journal::open(&path, false).unwrap();
+        assert_eq!(journal.open_batches(), [("b2".to_owned(), keys(b"y"))]);
+        assert_eq!(journal.intents(), intents[3..]);
+        assert!(journal.knows_batch("b1") && !journal.knows_batch("b3"));
+        assert_eq!(journal.intend(keys(b"v")).unwrap().number, 4, "a number of its own");
+    }
+
+    #[test]
+    fn a_journal_of_version_1_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.journal");
+        std::fs::write(&path, "{\"journal\":1}\n{\"submitted\":\"b1\",\"keys\":[\"k-0\"]}\n").unwrap();
         let open = Journal::open(&path, false).unwrap().open_batches();
-        assert_eq!(open, [("b2".to_owned(), vec![RequestKey::new(b"y", 0)])]);
+        assert_eq!(open, [("b1".to_owned(), vec![RequestKey("k-0".into())])]);
+    }
+
+    #[test]
+    fn one_that_is_held_a_moment_longer_is_waited_for() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("x.journal");
+        let held = Journal::open(&path, false).unwrap();
+        let waiting = std::thread::spawn(move || Journal::open(&path, false).is_ok());
+        // Long enough for the other one to find it held; were it slower, the test would still pass.
+        sleep(Duration::from_millis(300));
+        drop(held);
+        assert!(waiting.join().unwrap());
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use super::{Answer, Model, Request};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Remedy, Result};
 
 /// The most tokens that a byte of a request can make up to: no text is denser than this.
 const TOKENS_PER_BYTE: f64 = 0.5;
@@ -63,12 +63,13 @@ impl Ledger {
         if let Some(bound) = max_cost {
             if model.price.is_empty() {
                 return Err(Error::configuration(format!(
-                    "--max-cost {bound}: the prices of {} are not known; add them with --models FILE",
+                    "the cost cannot be held below ${bound}: the prices of {} are not known",
                     model.id
-                )));
+                ))
+                .with_remedy(Remedy::AddPrices));
             }
             if bound.is_nan() || bound < 0.0 {
-                return Err(Error::configuration(format!("--max-cost {bound} is no sum of US$")));
+                return Err(Error::configuration(format!("the bound on the cost is {bound}, which is no sum of US$")));
             }
         }
         let models = Arc::new(Mutex::new(vec![model.clone()]));
@@ -107,26 +108,46 @@ impl Ledger {
         &self.model
     }
 
-    /// Sets aside what a request may cost at most, or refuses when that would pass the bound.
-    pub(super) fn reserve(&self, request: &Request, bytes: usize, batch: bool) -> Result<Reservation<'_>> {
-        let most = self.most(request, bytes) * if batch { 0.5 } else { 1.0 };
+    /// Sets aside what a request may cost at most, or refuses when that would pass the bound, and
+    /// then refuses all that follow.
+    pub(super) fn reserve(&self, request: &Request, bytes: usize) -> Result<Reservation<'_>> {
+        let most = self.most(request, bytes);
         let mut totals = self.lock();
-        if let Some(bound) = self.max_cost
-            && (totals.stopped || totals.cost + totals.reserved + most > bound)
-        {
-            totals.stopped = true;
-            return Err(Error::new(
-                ErrorKind::Stopped,
-                format!(
-                    "stopped before --max-cost ${bound}: ${:.6} is spent, and the requests under way and the next one may \
-                     cost ${:.6} more; run the same command with a higher --max-cost to go on",
-                    totals.cost,
-                    totals.reserved + most
-                ),
-            ));
+        if totals.stopped {
+            return Err(self.refusal(&totals, most));
+        }
+        let reservation = self.set_aside(&mut totals, most);
+        totals.stopped = reservation.is_err();
+        reservation
+    }
+
+    /// Sets aside what a batch may cost at most, at half the price. A refusal bars nothing that
+    /// follows: once a batch that is under way is in, the next may fit.
+    pub(super) fn reserve_batch<'a>(
+        &self,
+        requests: impl Iterator<Item = (&'a Request, usize)>,
+    ) -> Result<Reservation<'_>> {
+        let most = requests.map(|(request, bytes)| self.most(request, bytes) / 2.0).sum();
+        self.set_aside(&mut self.lock(), most)
+    }
+
+    fn set_aside(&self, totals: &mut Totals, most: f64) -> Result<Reservation<'_>> {
+        if self.max_cost.is_some_and(|bound| totals.cost + totals.reserved + most > bound) {
+            return Err(self.refusal(totals, most));
         }
         totals.reserved += most;
         Ok(Reservation { ledger: self, most })
+    }
+
+    fn refusal(&self, totals: &Totals, most: f64) -> Error {
+        let text = format!(
+            "stopped before the run costs more than ${}: ${:.6} is spent, and the requests under way and the next ones \
+             may cost ${:.6} more",
+            self.max_cost.unwrap_or_default(),
+            totals.cost,
+            totals.reserved + most
+        );
+        Error::new(ErrorKind::Stopped, text).with_remedy(Remedy::RaiseMaxCost)
     }
 
     #[expect(clippy::cast_precision_loss, reason = "sizes are far below 2^52")]
@@ -139,9 +160,11 @@ impl Ledger {
         })
     }
 
-    /// Forgets the answers entered so far, for passes that are made again.
+    /// Forgets the answers entered so far, for passes that are made again; what is under way stays
+    /// set aside.
     pub fn reset(&self) {
-        *self.lock() = Totals::default();
+        let mut totals = self.lock();
+        *totals = Totals { reserved: totals.reserved, ..Totals::default() };
     }
 
     /// Enters an answer.

@@ -96,15 +96,18 @@ pub struct Price {
 impl Models {
     /// The table that this program was built with.
     pub fn built_in() -> Result<Self> {
-        toml::from_str(BUILT_IN).map_err(|e| Error::internal(format!("the built-in table of models: {e}")))
+        toml::from_str(BUILT_IN)
+            .map_err(|e| Error::internal(format!("the built-in table of models: {e}")).with_source(e))
     }
 
     /// Lays a user's table over this one: models of the same id are replaced, others added.
     pub fn extended(mut self, file: &Path) -> Result<Self> {
-        let text = std::fs::read_to_string(file)
-            .map_err(|e| Error::configuration(format!("cannot read the models {}: {e}", file.display())))?;
-        let own: Self = toml::from_str(&text)
-            .map_err(|e| Error::configuration(format!("the models {}: {}", file.display(), e.message().trim())))?;
+        let text = std::fs::read_to_string(file).map_err(|e| {
+            Error::configuration(format!("cannot read the models {}: {e}", file.display())).with_source(e)
+        })?;
+        let own: Self = toml::from_str(&text).map_err(|e| {
+            Error::configuration(format!("the models {}: {}", file.display(), e.message().trim())).with_source(e)
+        })?;
         self.models.retain(|model| own.models.iter().all(|other| other.id != model.id));
         self.models.extend(own.models);
         Ok(self)

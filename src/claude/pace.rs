@@ -141,6 +141,11 @@ impl Pace {
             }
         }
     }
+
+    /// The next request goes alone, as the first did.
+    pub(super) fn cool(&self) {
+        self.state().warm = false;
+    }
 }
 
 impl State {

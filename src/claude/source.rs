@@ -6,8 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::OnceCell;
 
+use super::repeats::Repeats;
 use super::{Answer, Client, Journal, Ledger, Request, RequestKey};
-use crate::{Error, ErrorKind, Result};
+use crate::{Error, ErrorKind, Remedy, Result};
 
 /// A request that a batch shall answer.
 #[derive(Debug, Clone)]
@@ -39,14 +40,14 @@ pub struct AnswerSource {
     journal: Option<Arc<Journal>>,
     ledger: Arc<Ledger>,
     beyond: Beyond,
-    repeats: Mutex<HashMap<RequestKey, u32>>,
+    repeats: Mutex<Repeats>,
     asked: Option<Arc<Asked>>,
     round: u16,
 }
 
 impl AnswerSource {
     fn new(journal: Option<Arc<Journal>>, ledger: Arc<Ledger>, beyond: Beyond) -> Self {
-        Self { journal, ledger, beyond, repeats: Mutex::new(HashMap::new()), asked: None, round: 0 }
+        Self { journal, ledger, beyond, repeats: Mutex::default(), asked: None, round: 0 }
     }
 
     /// From the API, by way of a journal if there is one.
@@ -115,10 +116,10 @@ impl AnswerSource {
         }
         match &self.beyond {
             Beyond::Nothing => Err(Error::bad_input(format!(
-                "the journal {} holds no answer for this request: prompt, model, store or tickets have changed since; \
-                 leave out --replay to ask the API",
+                "the journal {} holds no answer for this request: prompt, model, store or tickets have changed since",
                 self.journal.as_ref().map(|journal| journal.path().display().to_string()).unwrap_or_default()
-            ))),
+            ))
+            .with_remedy(Remedy::AskApi)),
             Beyond::Batch { failed, .. } if failed.contains_key(&key) => {
                 Err(Error::new(ErrorKind::ApiPermanent, failed[&key].clone()))
             }
@@ -128,8 +129,8 @@ impl AnswerSource {
                 Err(Error::new(ErrorKind::Stopped, "this request waits for its batch"))
             }
             Beyond::Api(client) => {
-                let reserved = self.ledger.reserve(request, body.len(), false)?;
-                let answer = client.send(request, &body).await?;
+                let reserved = self.ledger.reserve(request, body.len())?;
+                let answer = client.send(request, body.into()).await?;
                 if let Some(journal) = &self.journal {
                     journal.keep(key, &answer)?;
                 }
@@ -142,10 +143,11 @@ impl AnswerSource {
 
     /// The key of the next request with this body.
     fn number(&self, body: &[u8]) -> RequestKey {
-        let first = RequestKey::new(body, u32::from(self.round) << 16);
-        let mut repeats = self.repeats.lock().unwrap_or_else(PoisonError::into_inner);
-        let next = repeats.entry(first.clone()).or_insert(0);
-        *next += 1;
-        if *next == 1 { first } else { RequestKey::new(body, (u32::from(self.round) << 16) + *next - 1) }
+        let round = u32::from(self.round) << 16;
+        let first = RequestKey::new(body, round);
+        match self.repeats.lock().unwrap_or_else(PoisonError::into_inner).count(&first) {
+            0 => first,
+            before => RequestKey::new(body, round + u32::from(before)),
+        }
     }
 }

@@ -30,7 +30,7 @@ pub(super) struct ArmArgs {
     /// `static_tokens`, none), threshold (of a cascade)
     #[arg(long, value_name = "NAME:KEY=VALUE,...", value_parser = parse_arm)]
     arm: Vec<NamedArm>,
-    /// Ask Claude so many times, to see how often the answer stays; the first one is scored
+    /// Ask Claude so many times, to see how often the answer stays; the first answer is scored
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..=100))]
     repeat: u16,
 }

@@ -32,6 +32,10 @@ pub(super) struct BatchArgs {
     /// Seconds between two looks at a batch
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, requires = "batch")]
     batch_poll: f64,
+    /// Send requests again of which cannot be told whether an earlier run's batch holds them; they
+    /// may be paid for twice
+    #[arg(long, requires = "batch")]
+    resend: bool,
 }
 
 /// Answers all requests of these tickets through batches. Returns those that failed for good.
@@ -47,11 +51,14 @@ pub(super) async fn fulfil(
     let settings = BatchSettings {
         max_requests: args.batch_size as usize,
         poll: Duration::try_from_secs_f64(args.batch_poll).context("--batch-poll")?,
+        resend: args.resend,
         ..BatchSettings::default()
     };
     let batches = Batches::new(client, Arc::clone(&journal), Arc::clone(&run.ledger), settings);
     let mut failed = Failed::new();
     for _ in 0..ROUNDS {
+        // Each pass enters all that the journal holds by now, so the account is the run's so far.
+        run.ledger.reset();
         let (labeler, source) = run.collector(&failed).context("no journal")?;
         classifier.set_labeler(labeler);
         let mut answers = Box::pin(classifier.classify_all(tickets));
@@ -68,8 +75,6 @@ pub(super) async fn fulfil(
         if pending.is_empty() {
             break;
         }
-        // The passes that only collect are not part of the account.
-        run.ledger.reset();
         let progress = Progress::new("batch", quiet);
         let report = |done, total| progress.update(done, total);
         let fulfilled = batches.fulfil(pending, &report);
@@ -81,6 +86,7 @@ pub(super) async fn fulfil(
             }
         }
     }
+    // The pass that answers the tickets keeps the account.
     run.ledger.reset();
     Ok(failed)
 }

@@ -22,10 +22,10 @@ pub(super) struct CalibrateArgs {
     /// Share of the routed tickets that must be right
     #[arg(long, value_name = "SHARE", default_value_t = 0.97, value_parser = inner_share)]
     target_precision: f64,
-    /// How sure that is to hold
+    /// How sure it is that the dial holds
     #[arg(long, value_name = "SHARE", default_value_t = 0.9, value_parser = inner_share)]
     confidence: f64,
-    /// Say what comes out and store nothing
+    /// Print the result and store nothing
     #[arg(long)]
     dry_run: bool,
     /// Write the report here and not to stdout; Claude's answers are kept in FILE.journal, and the

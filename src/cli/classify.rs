@@ -12,7 +12,7 @@ use serde_json::json;
 use super::output::Output;
 use super::progress::Progress;
 use super::wiring::{LabelerArgs, Labelling, Settings, read_labelled};
-use super::{CommonArgs, InputArgs, batch, estimate, say, summary};
+use super::{CommonArgs, InputArgs, batch, estimate, hint, say, summary};
 use crate::data::ticket::Ticket;
 use crate::pipeline::{Classification, Classifier, let_arrive};
 use crate::stages::decide::Decision;
@@ -38,13 +38,13 @@ pub(super) struct ClassifyArgs {
     /// File of labelled tickets for --examples static
     #[arg(long, value_name = "FILE", required_if_eq("examples", "static"))]
     r#static: Option<PathBuf>,
-    /// Show what each decision rests on (all of it is in --json)
+    /// Show what each decision rests on (--json shows everything)
     #[arg(long)]
     explain: bool,
     /// Print the exact request bodies and send nothing; needs no key
     #[arg(long)]
     dry_run: bool,
-    /// Print how many requests and tokens it would take and what they would cost; sends no ticket
+    /// Print how many requests and tokens the run would take and what it would cost; sends no ticket
     #[arg(long, conflicts_with = "dry_run")]
     estimate: bool,
     /// Send through Message Batches: half the price, answered within a day; needs --output
@@ -93,7 +93,8 @@ pub(super) async fn run(args: &ClassifyArgs, common: &CommonArgs) -> anyhow::Res
     let good: Vec<Ticket> = tickets.iter().filter_map(|row| row.ticket.as_ref().ok().cloned()).collect();
 
     if args.estimate {
-        estimate::run(&classifier, &good, &labelling, common.json).await?;
+        let counter = args.labeler.token_counter(&settings.config)?;
+        estimate::run(&classifier, &good, &labelling, counter.as_ref(), common.json).await?;
         return Ok(ExitCode::SUCCESS);
     }
     if args.batch {
@@ -235,10 +236,12 @@ fn rendered(
         Ok(answer) if common.json => serde_json::to_string(answer)?,
         Ok(answer) if args.explain => report::explain(text, answer),
         Ok(answer) => report::line(text, answer),
-        Err(e) if common.json => json!({"id": id, "error": e.to_string(), "request_id": e.request_id()}).to_string(),
+        Err(e) if common.json => {
+            json!({"id": id, "error": hint::explained(e), "request_id": e.request_id()}).to_string()
+        }
         Err(e) => {
             let request = e.request_id().map(|id| format!(" [{id}]")).unwrap_or_default();
-            format!("{id}  error   {e}{request}")
+            format!("{id}  error   {}{request}", hint::explained(e))
         }
     })
 }

@@ -159,11 +159,16 @@ impl ClaudeArgs {
     }
 
     fn client(&self, config: &Config, concurrency: usize) -> Result<Client> {
-        let credentials = config::credentials()?.ok_or_else(|| {
+        self.find_client(config, concurrency)?.ok_or_else(|| {
             Error::configuration(
                 "no key: set ANTHROPIC_API_KEY (or ANTHROPIC_AUTH_TOKEN) to use Claude, or choose --labeler vote, which needs none",
             )
-        })?;
+        })
+    }
+
+    /// The client, or `None` without a key.
+    pub(super) fn find_client(&self, config: &Config, concurrency: usize) -> Result<Option<Client>> {
+        let Some(credentials) = config::credentials()? else { return Ok(None) };
         let settings = ClientSettings {
             retries: self.retries,
             timeout: Duration::from_secs(self.timeout),
@@ -176,7 +181,7 @@ impl ClaudeArgs {
             ca_file: self.ca_file.clone().or_else(|| config.ca_file.clone()),
             ..ClientSettings::new(config::base_url(), credentials)
         };
-        Client::new(&settings)
+        Client::new(&settings).map(Some)
     }
 }
 

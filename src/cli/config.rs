@@ -135,8 +135,8 @@ pub fn credentials() -> Result<Option<Credentials>> {
         (Some(_), Some(_)) => Err(Error::configuration(
             "both ANTHROPIC_API_KEY and ANTHROPIC_AUTH_TOKEN are set, and the API takes one; unset the other",
         )),
-        (Some(key), None) => Ok(Some(Credentials::ApiKey(key))),
-        (None, Some(token)) => Ok(Some(Credentials::Token(token))),
+        (Some(key), None) => Ok(Some(Credentials::ApiKey(key.into()))),
+        (None, Some(token)) => Ok(Some(Credentials::Token(token.into()))),
         (None, None) => Ok(None),
     }
 }

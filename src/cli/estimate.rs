@@ -4,35 +4,32 @@ use anyhow::Context as _;
 
 use super::wiring::Labelling;
 use super::{print, print_json};
+use crate::claude::Client;
 use crate::claude::estimate::{ANSWER_TOKENS, BYTES_PER_TOKEN, Estimate, RequestSize, estimate};
-use crate::claude::{Client, ClientSettings};
-use crate::cli::config;
 use crate::data::ticket::Ticket;
 use crate::pipeline::Classifier;
 
 /// Requests whose tokens are counted by the API; the others follow by their bytes.
 const SAMPLE: usize = 20;
 
+/// Prints the estimate; without a client the tokens are approximated.
 pub(super) async fn run(
     classifier: &Classifier,
     tickets: &[Ticket],
     labelling: &Labelling,
+    client: Option<&Client>,
     json: bool,
 ) -> anyhow::Result<()> {
     let run = labelling.claude().context("--estimate is for --labeler claude; vote costs nothing")?;
     let mut sizes = Vec::with_capacity(tickets.len());
     let (mut counted, mut counted_bytes) = (0_u64, 0_usize);
-    let client = match config::credentials()? {
-        Some(credentials) => Some(Client::new(&ClientSettings::new(config::base_url(), credentials))?),
-        None => None,
-    };
     let step = tickets.len().div_ceil(SAMPLE).max(1);
     for (position, ticket) in tickets.iter().enumerate() {
         // A cascade asks only for some.
         let Some(body) = classifier.preview(ticket).await? else { continue };
         let prefix = body["system"].to_string().len() + body["output_config"].to_string().len();
         let size = RequestSize { prefix, rest: body["messages"].to_string().len() };
-        if let (Some(client), 0) = (&client, position % step) {
+        if let (Some(client), 0) = (client, position % step) {
             counted += client.count_tokens(&body).await?;
             counted_bytes += size.prefix + size.rest;
         }

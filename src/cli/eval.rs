@@ -25,7 +25,7 @@ use crate::{Error, Result, report};
 /// What `eval` takes.
 #[derive(Debug, Args)]
 pub(super) struct EvalArgs {
-    /// File of labelled tickets that the store should not hold; with --split or --folds all there is
+    /// File of labelled tickets: such as the store does not hold, or with --split or --folds all there are
     #[arg(value_name = "FILE")]
     file: PathBuf,
     #[command(flatten)]
@@ -40,15 +40,18 @@ pub(super) struct EvalArgs {
     /// How much of FILE --split learns from
     #[arg(long, value_name = "SHARE", default_value_t = 0.8, value_parser = open_share)]
     train_share: f64,
-    /// Cross-validate on FILE: in so many parts, each tested by what is learned from the others
+    /// Cross-validate on FILE in so many parts: each is tested with what is learned from the others
     #[arg(long, value_name = "N", conflicts_with = "split", value_parser = clap::value_parser!(u32).range(2..))]
     folds: Option<u32>,
     /// Taxonomy for --split and --folds [default: that of the store, if there is one]
     #[arg(long, value_name = "FILE")]
     taxonomy: Option<PathBuf>,
-    /// Measure also with only so many examples of each intent, such as 10,25,50,100
+    /// Also measure with only so many examples of each intent, such as 10,25,50,100
     #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "folds", value_parser = clap::value_parser!(u32).range(1..))]
     curve: Vec<u32>,
+    /// Give accuracy also by the values of this column or key, such as the channel
+    #[arg(long, value_name = "NAME")]
+    case_column: Option<String>,
     /// Seed of what is drawn
     #[arg(long, value_name = "N", default_value_t = 7)]
     seed: u64,
@@ -102,10 +105,12 @@ pub(super) async fn run(args: &EvalArgs, common: &CommonArgs) -> anyhow::Result<
     args.report.iter().try_for_each(ReportFile::check)?;
     let input = args.columns.options();
     let tickets = read_labelled(&args.file, &input)?;
+    args.case_column.iter().try_for_each(|column| check_cases(column, &tickets))?;
     let static_examples = args.r#static.as_ref().map(|path| read_labelled(path, &input)).transpose()?;
     let ground = Ground::open(args, &settings, &labelling).await?;
     let (arms, notes) = args.arms.build(wanted, &labelling, claude, ground.retriever.as_ref()).await?;
-    let options = EvalOptions { arms, static_examples, seed: args.seed, concurrency: labelling.concurrency };
+    let (seed, concurrency, case_column) = (args.seed, labelling.concurrency, args.case_column.clone());
+    let options = EvalOptions { arms, static_examples, seed, concurrency, case_column };
     let outcome = measure(args, &settings, &labelling, ground, tickets, &options, common.quiet).await;
     if let Some(run) = claude {
         summary::print_account(run);
@@ -123,7 +128,8 @@ pub(super) async fn run(args: &EvalArgs, common: &CommonArgs) -> anyhow::Result<
         args.report.iter().try_for_each(|file| file.write(&outcome, &run))?;
     }
     let failed = outcome.arms.iter().any(|arm| arm.errors > 0);
-    Ok(ExitCode::from(u8::from(missed(&args.fail_under, &outcome) || failed)))
+    let few = is_mostly_left_out(&outcome);
+    Ok(ExitCode::from(u8::from(missed(&args.fail_under, &outcome) || failed || few)))
 }
 
 /// What is searched: the store as it is; for --split and --folds temporary ones take its place.
@@ -234,6 +240,32 @@ fn parse_bar(bar: &str) -> Result<Bar, String> {
 fn open_share(text: &str) -> Result<f64, String> {
     let share = text.parse().ok().filter(|share| *share > 0.0 && *share < 1.0);
     share.ok_or_else(|| format!("{text} is not a share between 0 and 1"))
+}
+
+/// Fails where no ticket has a value in the column of cases: then its name is a wrong one.
+fn check_cases(column: &str, tickets: &[LabelledTicket]) -> Result<()> {
+    if tickets.iter().any(|labelled| labelled.ticket.attribute(column).is_some()) {
+        return Ok(());
+    }
+    let known: BTreeSet<&str> =
+        tickets.iter().flat_map(|labelled| labelled.ticket.attributes.keys()).map(String::as_str).collect();
+    let there = if known.is_empty() { "none".to_owned() } else { known.into_iter().collect::<Vec<_>>().join(", ") };
+    Err(Error::bad_input(format!("--case-column {column}: no ticket has a value there; further columns: {there}")))
+}
+
+/// Whether too few of the tickets were scored for the figures to be about them; says so on stderr.
+fn is_mostly_left_out(outcome: &EvalReport) -> bool {
+    let few = outcome.is_mostly_left_out();
+    if few {
+        say(&format!(
+            "error: only {} of {} tickets were scored: the other {} are in the store, and the probe has learned from \
+             them; test on tickets that the store does not hold, or leave the probe out with --no-probe",
+            outcome.tickets,
+            outcome.given(),
+            outcome.dropped
+        ));
+    }
+    few
 }
 
 /// Whether an arm is below its bar; says so on stderr.

@@ -10,23 +10,24 @@ use crate::store::Filter;
 /// What the labeler gets to see.
 #[derive(Debug, Args)]
 pub(super) struct EvidenceArgs {
-    /// How many retrieved examples are shown [default: 5]
+    /// How many examples are shown [default: 5]
     #[arg(short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50))]
     pub(super) k: Option<u32>,
-    /// How they are chosen: the nearest, diverse ones, or those of the leading intents side by side
+    /// How the examples are chosen from the neighbours: the nearest, diverse ones, or those of the leading
+    /// intents side by side
     #[arg(long, value_enum, default_value = "contrastive")]
     selection: SelectionArg,
-    /// One choice among all intents, or level by level down the taxonomy
+    /// How an intent is chosen: once among all, or level by level down the taxonomy
     #[arg(long, value_enum, default_value = "flat")]
     strategy: StrategyArg,
-    /// Only examples that pass, such as language=de, created_after=2026-01-01 or an attribute; may be
-    /// given several times
+    /// Search only examples that pass, such as language=de, created_after=2026-01-01 or an attribute;
+    /// may be given several times
     #[arg(long, value_name = "FIELD=VALUE")]
     filter: Vec<String>,
     /// Leave the store's linear probe out: the neighbours alone vote
     #[arg(long)]
     no_probe: bool,
-    /// What becomes of a ticket that resembles nothing in the store: review, or off to not ask
+    /// What novelty does: a ticket that resembles no example goes to review, or off for no such check
     #[arg(long, value_enum, default_value = "review")]
     unknown: UnknownArg,
 }

@@ -31,11 +31,11 @@ pub(super) struct IndexArgs {
     /// Write nothing if a single row is bad
     #[arg(long)]
     strict: bool,
-    /// Build the whole index anew beside the one that serves, and switch over in one step: for
-    /// another embedder, for new settings of [qdrant]; needs no FILE
+    /// Build a new generation beside the one that serves, and switch over in one step: for another
+    /// embedder, or for new settings of [qdrant]; needs no FILE
     #[arg(long)]
     rebuild: bool,
-    /// Keep what is replaced, under the collection's name with -old (only on a Qdrant server)
+    /// Keep the old generation as the store NAME-old (only on a Qdrant server)
     #[arg(long, requires = "rebuild")]
     keep_old: bool,
     #[command(flatten)]

@@ -17,8 +17,8 @@ use crate::{Error, Result, report};
 /// What `lint` takes.
 #[derive(Debug, Args)]
 pub(super) struct LintArgs {
-    /// Take the misleading examples from the last evaluation: the file of eval --report FILE.json
-    /// [default: from what each example would be taken for by the others]
+    /// Find misleading examples by an evaluation: the file of eval --report FILE.json
+    /// [default: by taking each example in turn as the ticket]
     #[arg(long, value_name = "FILE")]
     eval: Option<PathBuf>,
     /// Print at most so many suggestions of a kind; --json prints all

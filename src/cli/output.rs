@@ -22,12 +22,7 @@ impl Output {
         let mut draft = place.as_os_str().to_owned();
         draft.push(".part");
         let draft = PathBuf::from(draft);
-        let mut options = File::options();
-        options.write(true).create(true).truncate(true);
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-        let file = options
-            .open(&draft)
+        let file = start(&draft)
             .with_context(|| format!("cannot write {}; check the folder and its permissions", place.display()))?;
         Ok(Self::File { writer: BufWriter::new(file), draft, place: place.to_owned() })
     }
@@ -49,5 +44,47 @@ impl Output {
             .and_then(|()| writer.get_ref().sync_all())
             .and_then(|()| std::fs::rename(&draft, &place))
             .with_context(|| format!("cannot write {}", place.display()))
+    }
+}
+
+/// A new file that nobody else can read. What a run that was killed has left goes first: an old file
+/// keeps its mode, and whoever has it open.
+fn start(draft: &Path) -> std::io::Result<File> {
+    match std::fs::remove_file(draft) {
+        Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),
+        _ => {}
+    }
+    let mut options = File::options();
+    options.write(true).create_new(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options.open(draft)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::fs::{self, Permissions};
+    use std::os::unix::fs::PermissionsExt as _;
+
+    use super::*;
+
+    #[test]
+    fn a_result_is_for_its_owner_only_whatever_was_there() {
+        let dir = tempfile::tempdir().unwrap();
+        let [place, draft] = ["out.jsonl", "out.jsonl.part"].map(|name| dir.path().join(name));
+        for old in [&place, &draft] {
+            fs::write(old, "old").unwrap();
+            fs::set_permissions(old, Permissions::from_mode(0o644)).unwrap();
+        }
+        let mut reader = File::open(&draft).unwrap();
+        let mut output = Output::open(Some(&place)).unwrap();
+        output.line("a ticket").unwrap();
+        assert_eq!(fs::metadata(&draft).unwrap().permissions().mode() & 0o777, 0o600);
+        output.finish().unwrap();
+        assert_eq!(fs::metadata(&place).unwrap().permissions().mode() & 0o777, 0o600);
+        assert_eq!(fs::read_to_string(&place).unwrap(), "a ticket\n");
+        let mut seen = String::new();
+        std::io::Read::read_to_string(&mut reader, &mut seen).unwrap();
+        assert_eq!(seen, "old", "who has the old draft open sees nothing of the new one");
     }
 }

@@ -24,7 +24,7 @@ pub(super) struct StoreArgs {
 
 #[derive(Debug, Subcommand)]
 enum StoreCommand {
-    /// Say what a store holds, and how
+    /// Say what a store holds
     Info {
         /// Add a checksum of all examples and vectors, to compare two stores by
         #[arg(long)]
@@ -38,7 +38,7 @@ enum StoreCommand {
         #[arg(long, value_name = "NAME")]
         source: Option<String>,
     },
-    /// Copy a store to another folder or server, vectors included; started again, it goes on
+    /// Copy a store with its vectors to another folder or server; after a kill, the same command goes on
     Copy {
         /// The folder or address of the store that is there
         from: StoreLocation,
@@ -48,9 +48,9 @@ enum StoreCommand {
         #[arg(long)]
         replace: bool,
     },
-    /// Remove a store
+    /// Delete a store
     Delete {
-        /// Needed, since what is gone is gone
+        /// Confirm: a deleted store does not come back
         #[arg(long)]
         yes: bool,
     },

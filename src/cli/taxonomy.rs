@@ -22,11 +22,11 @@ pub(super) struct TaxonomyArgs {
 
 #[derive(Debug, Subcommand)]
 enum TaxonomyCommand {
-    /// List all that is wrong or could be better; exit code 1 if there is an error
+    /// List everything that is wrong or could be better; the exit code is 1 if there is an error
     Check(CheckArgs),
-    /// Give an intent another name, in the taxonomy and in all examples; nothing is embedded
+    /// Give an intent another name in the taxonomy and in all examples; embeds nothing
     Rename(RenameArgs),
-    /// Make one intent of several, in the taxonomy and in all examples; nothing is embedded
+    /// Make one intent of several in the taxonomy and in all examples; embeds nothing
     Merge(MergeArgs),
 }
 

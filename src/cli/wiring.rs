@@ -8,6 +8,7 @@ use clap::{Args, ValueEnum};
 use super::CommonArgs;
 use super::claude::{ClaudeArgs, ClaudeRun};
 use super::evidence::{EvidenceArgs, EvidenceSettings};
+use crate::claude::Client;
 use crate::cli::config::{self, Config};
 use crate::data::ticket::LabelledTicket;
 use crate::embed::{DEFAULT_MODEL, Embedder, FastEmbedder};
@@ -142,6 +143,11 @@ impl LabelerArgs {
     /// A run with Claude beside another labeler, for arms that name it.
     pub(super) fn claude_run(&self, config: &Config, output: Option<&Path>) -> Result<ClaudeRun> {
         self.claude.run(config, self.concurrency(config), true, output)
+    }
+
+    /// A client that counts tokens for an estimate, when there is a key.
+    pub(super) fn token_counter(&self, config: &Config) -> Result<Option<Client>> {
+        self.claude.find_client(config, self.concurrency(config))
     }
 
     fn concurrency(&self, config: &Config) -> usize {

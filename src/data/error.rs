@@ -1,5 +1,15 @@
 //! The one error of the crate. Its text says what was given, what is wrong with it and what
 //! to do; [`Error::kind`] is for code that branches.
+//!
+//! The text never names a flag: the library does not know who shows it. Where the way out is a
+//! setting of the caller's, the error carries a [`Remedy`], and the front end says in its own words
+//! what to do (the command line in `cli/hint.rs`). What an error wraps is its
+//! [`source`](std::error::Error::source); the text holds what a reader needs of it already, so
+//! whoever prints the chain stops at the first [`Error`].
+
+use std::error::Error as StdError;
+use std::fmt;
+use std::sync::Arc;
 
 /// What an [`Error`] is about, for callers that branch on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -23,24 +33,57 @@ pub enum ErrorKind {
     Internal,
 }
 
+/// What would mend an [`Error`], where the way out is a setting of the caller's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum Remedy {
+    /// Raise the bound on the cost, then go on from the journal.
+    RaiseMaxCost,
+    /// Add the model's prices to the table of models.
+    AddPrices,
+    /// Mend the cause and run once more: what was answered is in the journal.
+    RunAgain,
+    /// Allow requests to be sent again that may be paid for twice.
+    Resend,
+    /// Wait for the other run, or choose another journal.
+    OtherJournal,
+    /// Begin a new journal.
+    FreshJournal,
+    /// Let the API answer what the journal does not hold.
+    AskApi,
+}
+
 /// An error with a [`kind`](Error::kind), one line of text and, for API errors, the
 /// request id that the vendor's support asks for.
-#[derive(Debug, Clone, thiserror::Error)]
-#[error("{message}")]
+#[derive(Debug, Clone)]
 pub struct Error {
     kind: ErrorKind,
     message: String,
     request_id: Option<String>,
     status: Option<u16>,
+    remedy: Option<Remedy>,
+    source: Option<Arc<dyn StdError + Send + Sync>>,
 }
 
 /// The crate's result.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.message)
+    }
+}
+
+impl StdError for Error {
+    fn source(&self) -> Option<&(dyn StdError + 'static)> {
+        self.source.as_deref().map(|source| source as _)
+    }
+}
+
 impl Error {
     /// An error of `kind` with a text that is complete in itself.
     pub fn new(kind: ErrorKind, message: impl Into<String>) -> Self {
-        Self { kind, message: message.into(), request_id: None, status: None }
+        Self { kind, message: message.into(), request_id: None, status: None, remedy: None, source: None }
     }
 
     /// Adds the `request-id` of an API answer.
@@ -48,6 +91,26 @@ impl Error {
     pub fn with_request_id(mut self, id: Option<String>) -> Self {
         self.request_id = id;
         self
+    }
+
+    /// Keeps the error that this one wraps.
+    #[must_use]
+    pub fn with_source(mut self, source: impl StdError + Send + Sync + 'static) -> Self {
+        self.source = Some(Arc::new(source));
+        self
+    }
+
+    /// Says what would mend it.
+    #[must_use]
+    pub fn with_remedy(mut self, remedy: Remedy) -> Self {
+        self.remedy = Some(remedy);
+        self
+    }
+
+    /// What would mend it, where that is a setting of the caller's.
+    #[must_use]
+    pub fn remedy(&self) -> Option<Remedy> {
+        self.remedy
     }
 
     /// What the error is about.
@@ -98,5 +161,19 @@ impl Error {
 
     pub(crate) fn internal(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Internal, message)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_it_wraps_is_its_source_and_survives_a_clone() {
+        let cause = std::io::Error::from(std::io::ErrorKind::BrokenPipe);
+        let error = Error::store("the file cannot be written").with_source(cause).clone();
+        let source = error.source().and_then(|source| source.downcast_ref::<std::io::Error>()).unwrap();
+        assert_eq!(source.kind(), std::io::ErrorKind::BrokenPipe);
+        assert_eq!(error.to_string(), "the file cannot be written");
     }
 }

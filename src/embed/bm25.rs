@@ -1,7 +1,7 @@
 //! BM25 word vectors, by the tokenizer of Qdrant's engine.
 //!
-//! The stored side carries the saturated term frequency; the store multiplies the inverse
-//! document frequency in when it searches (Robertson and Zaragoza 2009).
+//! The vectors of examples carry the saturated term frequency; a search multiplies them by the inverse
+//! document frequency (Robertson and Zaragoza 2009).
 
 use std::collections::HashMap;
 
@@ -18,8 +18,8 @@ mod words;
 
 use words::Words;
 
-/// Words that more examples than this have, and more than a fiftieth of all, are not searched for: their
-/// lists would make a search in a large store as long as the store, and they tell the least.
+/// Words that more examples than this have, and more than a fiftieth of all, are not searched for. Their
+/// lists would make a search as slow as a walk through the store, and they tell the least.
 const WORD_EXAMPLES: usize = 20_000;
 const WORD_SHARE: usize = 50;
 
@@ -30,7 +30,7 @@ pub struct Bm25Settings {
     pub average_length: f64,
     /// Saturation of the term frequency.
     pub k1: f64,
-    /// How much a long text is held against it, 0 to 1.
+    /// How much the length of a text lowers its score, 0 to 1.
     pub b: f64,
     /// Indices of the words that are too frequent to be searched for, in ascending order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -44,12 +44,13 @@ impl Default for Bm25Settings {
 }
 
 impl Bm25Settings {
-    /// The settings for these texts: their average length is measured, and which words are frequent.
+    /// The settings for these texts. Their average length and their frequent words are measured.
     pub fn measured<'a>(texts: impl IntoIterator<Item = &'a str>) -> Result<Self> {
         Self::measured_with(texts, |examples| WORD_EXAMPLES.max(examples / WORD_SHARE))
     }
 
-    /// The same; `limit` tells, of how many examples there are, how many may have a word that is searched for.
+    /// The settings for these texts. `limit` is given the number of examples, and returns how many of them
+    /// may have a word that is searched for.
     pub fn measured_with<'a>(texts: impl IntoIterator<Item = &'a str>, limit: impl Fn(usize) -> usize) -> Result<Self> {
         // With b = 0 and no saturation an entry's weight is its count, whatever the length.
         let counter = Bm25::new(&Self { k1: 1e9, b: 0.0, ..Self::default() })?;
@@ -73,8 +74,8 @@ impl Bm25Settings {
     }
 }
 
-/// Makes sparse vectors of texts in any language, Japanese included. Without the feature `embedded` every
-/// text has an empty one, so that examples are found by meaning alone.
+/// Makes sparse vectors of texts in any language, Japanese included. Without the feature `embedded`,
+/// every vector is empty, and examples are found by meaning alone.
 #[derive(Debug)]
 pub struct Bm25 {
     words: Words,
@@ -85,18 +86,18 @@ impl Bm25 {
     /// Whether texts have words at all: whether this was built with the feature `embedded`.
     pub const HAS_WORDS: bool = cfg!(feature = "embedded");
 
-    /// Fails when a setting is out of its range, which only a damaged manifest causes.
+    /// Fails when a setting is out of its range, as in a damaged manifest.
     pub fn new(settings: &Bm25Settings) -> Result<Self> {
         Ok(Self { words: Words::new(settings)?, frequent: settings.frequent.clone() })
     }
 
-    /// The vector of a text to be found.
+    /// The vector of an example's text.
     #[must_use]
     pub fn document(&self, text: &str) -> SparseVector {
         self.words.document(text)
     }
 
-    /// The vector of a text to search with, without its frequent words.
+    /// The vector of a text to search with. It leaves out frequent words.
     #[must_use]
     pub fn query(&self, text: &str) -> SparseVector {
         let vector = self.words.query(text);

@@ -11,18 +11,18 @@ use fastembed::{
 
 use ort::environment::{Environment, EnvironmentBuilder};
 
-use super::worker::{BATCH_SIZE, Load, Worker};
+use super::worker::{BATCH_SIZE, Load, Model, Vectors, Worker};
 use super::{Embedder, ModelPaths};
 use crate::{Error, Result};
 
-/// The model that is used unless another one is named.
+/// The default model.
 pub const DEFAULT_MODEL: &str = "all-MiniLM-L6-v2";
-/// The same model with weights of 8 bits: a quarter of the size, and faster.
+/// The default model with weights of 8 bits: a quarter of the size, and faster.
 pub const INT8_MODEL: &str = "all-MiniLM-L6-v2-int8";
-/// What `scripts/setup` provides.
+/// The models that `scripts/setup` provides.
 pub(super) const PROVIDED: [&str; 2] = [DEFAULT_MODEL, INT8_MODEL];
 
-/// How many tokens of a text the provided models read; they were trained with this many.
+/// How many tokens of a text the provided models read: as many as they were trained with.
 const PROVIDED_TOKENS: usize = 256;
 
 /// An embedding model in memory, on a thread of its own.
@@ -33,29 +33,47 @@ pub struct FastEmbedder {
 }
 
 impl FastEmbedder {
-    /// Loads a model: a provided one from the folders of `paths`, any other name of fastembed's
-    /// list through fastembed's own download.
+    /// Loads a model: one that `scripts/setup` provides from the folders of `paths`, any other one of
+    /// fastembed's list through fastembed's own download.
     pub fn load(name: &str, paths: &ModelPaths) -> Result<Self> {
         let runtime = runtime(paths)?;
         let (load, is_dynamic): (Load, bool) = if PROVIDED.contains(&name) {
             let folder = paths.model(name)?;
-            (Box::new(move |threads| load_folder(&folder, runtime.clone(), threads)), name == INT8_MODEL)
+            (Box::new(move |threads| boxed(load_folder(&folder, runtime.clone(), threads))), name == INT8_MODEL)
         } else {
             let listed = find_listed(name)?;
             let is_dynamic = TextEmbedding::get_quantization_mode(&listed) == QuantizationMode::Dynamic;
             let name = name.to_owned();
-            (Box::new(move |threads| load_listed(&name, &listed, runtime.clone(), threads)), is_dynamic)
+            (Box::new(move |threads| boxed(load_listed(&name, &listed, runtime.clone(), threads))), is_dynamic)
         };
         let mut model = load(None)?;
         // The first pass warms the model up and tells the length of its vectors.
         let first = model
-            .embed(["dimension"], None)
+            .embed(&["dimension"])
             .map_err(|e| Error::embedder(format!("the embedder {name} does not work: {e}; run scripts/setup again")))?;
         let dimension = first[0].len();
-        // Dynamic quantization makes a vector depend on the texts beside it, so there are none.
+        // Dynamic quantization makes a vector depend on the texts beside it, so each text goes alone.
         let worker = Worker::start(model, load, if is_dynamic { 1 } else { BATCH_SIZE })?;
         Ok(Self { name: name.to_owned(), dimension, worker })
     }
+}
+
+impl Model for TextEmbedding {
+    fn embed(&mut self, texts: &[&str]) -> Vectors {
+        self.embed(texts, None).map_err(failed)
+    }
+
+    fn tokens(&self, text: &str) -> Result<usize> {
+        self.tokenizer.encode_fast(text, true).map(|tokens| tokens.len()).map_err(failed)
+    }
+}
+
+fn boxed(model: Result<TextEmbedding>) -> Result<Box<dyn Model>> {
+    Ok(Box::new(model?))
+}
+
+fn failed(e: impl std::fmt::Display) -> Error {
+    Error::embedder(format!("the embedding model failed: {e}"))
 }
 
 #[async_trait]
@@ -73,8 +91,8 @@ impl Embedder for FastEmbedder {
     }
 }
 
-/// The runtime of this process, started once. `ort` would panic later if the library were
-/// missing, so it is found first.
+/// The runtime of this process, started once. The library is looked for first, because `ort` would panic
+/// without it.
 fn runtime(paths: &ModelPaths) -> Result<Environment> {
     static STARTED: Mutex<Option<Environment>> = Mutex::new(None);
 
@@ -83,7 +101,7 @@ fn runtime(paths: &ModelPaths) -> Result<Environment> {
         return Ok(environment.clone());
     }
     let environment = chosen_library(paths)?
-        // Its vendor's builds report usage; nothing leaves this machine unasked.
+        // The vendor's builds report usage. Nothing leaves this machine unasked.
         .with_telemetry(false)
         .build()
         .map_err(|e| Error::embedder(format!("the ONNX runtime cannot be started: {e}; run scripts/setup again")))?;
@@ -106,8 +124,8 @@ fn chosen_library(_: &ModelPaths) -> Result<EnvironmentBuilder> {
     Ok(ort::init())
 }
 
-/// The runtime's threads wait for work in a busy loop, also after a pass, where they would hold up
-/// the search.
+/// Ends the busy loop in which the runtime's threads wait for work. After a pass it would hold up the
+/// search.
 fn stop_spinning() -> (String, String) {
     ("session.force_spinning_stop".to_owned(), "1".to_owned())
 }

@@ -9,12 +9,12 @@ use crate::{Error, Result};
 const LIBRARIES: [&str; 3] = ["libonnxruntime.so", "libonnxruntime.dylib", "onnxruntime.dll"];
 const SETUP: &str = "run scripts/setup, or name a folder that it filled with --model-dir or TICKET_ROUTER_MODEL_DIR";
 
-/// The folders that may hold `lib/` and the models, in the order they are tried.
+/// The folders that may hold `lib/` and the models, in the order in which they are tried.
 #[derive(Debug, Clone, Default)]
 pub struct ModelPaths {
-    /// Named by the user: it alone is tried.
+    /// A folder that the user named: it alone is tried.
     pub chosen: Option<PathBuf>,
-    /// Tried in turn otherwise.
+    /// The folders that are tried in turn otherwise.
     pub usual: Vec<PathBuf>,
     /// A runtime library named by the user (`ORT_DYLIB_PATH`).
     pub library: Option<PathBuf>,

@@ -21,7 +21,7 @@ impl Remembering {
         Self { inner, vectors: RwLock::default() }
     }
 
-    /// Takes in a vector that `inner` computed elsewhere.
+    /// Adds a vector that `inner` computed elsewhere.
     pub fn remember(&self, text: String, vector: Vec<f32>) {
         self.vectors.write().unwrap_or_else(PoisonError::into_inner).insert(text, vector);
     }

@@ -33,8 +33,8 @@ pub struct ClaudeLabeler {
     form: AnswerForm,
     prompts: Arc<Prompts>,
     intents: IntentsMode,
-    /// The static parts of the requests, the same bytes for every ticket: for each taxonomy (a
-    /// hierarchy has one for each level) with all intents, and of the shortlist.
+    /// The static parts of the requests, which are the same bytes for every ticket. Each taxonomy has
+    /// one with all intents and one for the shortlist; a hierarchy has a taxonomy for each level.
     fixed: RwLock<Vec<(Arc<Taxonomy>, Arc<Fixed>)>>,
 }
 
@@ -52,7 +52,7 @@ impl ClaudeLabeler {
         Self { source, model, form, prompts, intents: IntentsMode::default(), fixed: RwLock::default() }
     }
 
-    /// Which intents each prompt describes; by the size of the taxonomy unless set.
+    /// Sets which intents each prompt describes. Unless set, the size of the taxonomy decides.
     #[must_use]
     pub fn with_intents(mut self, intents: IntentsMode) -> Self {
         self.intents = intents;

@@ -1,5 +1,5 @@
-//! The labeler without a model: the candidates vote, each with a weight that grows with its
-//! similarity, and the probe of the store adds its opinion ([`crate::stages::rank`]).
+//! The labeler without a model. The neighbours vote, each with a weight that grows with its similarity,
+//! and the probe of the store adds its opinion ([`crate::stages::rank`]).
 
 use async_trait::async_trait;
 
@@ -12,8 +12,8 @@ use crate::stages::rank::{VOTERS, vote};
 
 mod attributes;
 
-/// Below this confidence a ticket goes to review: by cross-validation 96 % of the rest are right on
-/// BANKING77, and 92 % on the harder `examples_db`.
+/// Below this confidence a ticket goes to review. By cross-validation, 96 % of the other tickets are right
+/// on BANKING77, and 92 % on the harder `examples_db`.
 const MIN_SHARE: f32 = 0.5;
 
 /// Names the intent with the largest share of the vote. No network, no key.
@@ -38,7 +38,7 @@ impl Labeler for VoteLabeler {
 impl VoteLabeler {
     /// The label, at once.
     pub(super) fn vote(evidence: &Evidence) -> Label {
-        // With fixed examples these stand in for the retrieved ones.
+        // Static examples stand in for the retrieved ones.
         let fixed = evidence.is_fixed.then(|| vote(&evidence.candidates));
         let votes = fixed.as_deref().unwrap_or(&evidence.votes);
         let Some(winner) = votes.first() else {

@@ -12,23 +12,23 @@ use crate::data::taxonomy::Taxonomy;
 use crate::data::ticket::LabelledTicket;
 use crate::label::Labeler;
 use crate::measure::eval::Progress;
-use crate::measure::eval::stats::{real, wilson};
 use crate::pipeline::{Classification, Examples, Judge, Retriever, Strategy};
 use crate::stages::confidence::{self, Calibration};
 use crate::stages::decide::Decision;
 use crate::stages::select::Selection;
+use crate::statistics::reliability::{expected_calibration_error, reliability};
+use crate::statistics::{real, wilson};
 use crate::store::manifest_of;
 use crate::{Error, Result};
 
 mod answers;
 mod dial;
 mod platt;
-mod quality;
 mod stored;
 
+pub use crate::statistics::reliability::Bin;
 pub use dial::{Dial, set};
 pub use platt::fit;
-pub use quality::{Bin, expected_calibration_error, reliability};
 pub use stored::{CascadeEntry, Entry, Setup, Stored, cascade_threshold};
 
 /// An answer whose right intent is known.

@@ -34,9 +34,9 @@ pub struct IndexOptions {
     pub prune: bool,
     /// Writes nothing when a single row is bad.
     pub strict: bool,
-    /// Builds the whole content anew; another embedder than the store's embeds everything again.
+    /// Builds a whole new generation. An embedder other than the store's embeds everything again.
     pub rebuild: bool,
-    /// A rebuild leaves the old content beside the new one.
+    /// A rebuild keeps the old generation beside the new one.
     pub keep_old: bool,
     /// Replaces the store's taxonomy; intents that the store renamed are renamed in it too.
     pub taxonomy: Option<Taxonomy>,
@@ -55,7 +55,7 @@ pub struct IndexReport {
     pub updated: usize,
     /// Examples that are in the store as they are in the files.
     pub unchanged: usize,
-    /// Examples taken out by `--prune`.
+    /// Examples that `prune` removed.
     pub removed: usize,
     /// Rows that cannot be used.
     pub rejected: usize,
@@ -65,7 +65,7 @@ pub struct IndexReport {
     pub total: usize,
     /// Whether the store was written to.
     pub written: bool,
-    /// What training the probe took and found, where it was trained.
+    /// What training the probe took and found; `None` where it was not trained.
     pub probe: Option<TrainedProbe>,
     /// Why rows were rejected.
     pub errors: Vec<RowError>,
@@ -74,8 +74,8 @@ pub struct IndexReport {
 }
 
 impl IndexReport {
-    /// Whether the rows are too bad to write anything: any bad one under `--strict`, any bad one
-    /// under `--prune` (its example would be taken for one that is gone), or all of them.
+    /// Whether the rows are too bad to write anything. That is so when all of them are bad, and with `strict`
+    /// or `prune` when a single one is: with `prune`, its example would be taken for one that is gone.
     #[must_use]
     pub fn is_refused(&self, options: &IndexOptions) -> bool {
         let any = options.strict || options.prune;
@@ -96,8 +96,8 @@ pub struct RowError {
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Send + Sync);
 
 /// Indexes rows: validates them, compares them with the store, embeds what is new, and
-/// writes. Large changes build a complete new content and switch to it in one step; small
-/// ones are written in place. Either way a kill loses only this run's own changes.
+/// writes. Large changes build the next generation and switch to it in one step; small
+/// ones are written in place. Either way a kill loses only the changes of this run.
 pub async fn index(
     store: &dyn ExampleStore,
     embedder: &dyn Embedder,
@@ -151,8 +151,8 @@ pub async fn index(
         Some(manifest) if !options.rebuild && plan.is_small(existing.len(), manifest.changed_in_place) => {
             changed_in_place = manifest.changed_in_place + plan.changes();
             in_place(store, embedder, &manifest, plan, progress).await?;
-            // Last, so that a kill before it leaves new examples under the old taxonomy
-            // and never a new taxonomy without its examples.
+            // The taxonomy comes last: a kill before it leaves new examples under the old taxonomy,
+            // never a new taxonomy without its examples.
             if let Some(taxonomy) = new_taxonomy {
                 store.put_blob(TAXONOMY_BLOB, taxonomy).await?;
             }
@@ -167,7 +167,7 @@ pub async fn index(
     Ok(report)
 }
 
-/// Writes a few changes to the content that is served.
+/// Writes a few changes to the generation that is served.
 async fn in_place(
     store: &dyn ExampleStore,
     embedder: &dyn Embedder,
@@ -203,8 +203,8 @@ struct Next<'a> {
     options: &'a IndexOptions,
 }
 
-/// Builds the store's next content: what stays is copied with its vectors, what is new is
-/// embedded, and the old content is replaced in one step. What other runs did between the look at the store and the
+/// Builds the store's next generation: what stays is copied with its vectors, what is new is embedded, and
+/// the old generation is replaced in one step. What other runs wrote between the look at the store and the
 /// beginning of the rebuild stays too.
 async fn rebuild(
     store: &dyn ExampleStore,
@@ -321,9 +321,9 @@ async fn scroll_all(store: &dyn ExampleStore) -> Result<HashMap<Uuid, Example>> 
     Ok(all)
 }
 
-/// The taxonomy that is given, with what the store renamed, so that it does not undo it.
+/// The taxonomy that is given, with the renames of the store applied, so that it does not undo them.
 fn with_renames(mut given: Taxonomy, stored: Option<&[u8]>, report: &mut IndexReport) -> Taxonomy {
-    // One that cannot be used any more is replaced all the same.
+    // A stored taxonomy that cannot be used any more is replaced all the same.
     let stored = stored.and_then(|json| Taxonomy::draft_from_json(json).ok()).unwrap_or_default();
     report.notes.extend(given.adopt(&stored.renamed).into_iter().map(|Renamed { from, to }| {
         format!("the store renamed {from:?} to {to:?}; this was applied to the taxonomy file too, change it there")

@@ -5,25 +5,25 @@ use std::time::Instant;
 use serde::Serialize;
 
 use crate::data::taxonomy::Taxonomy;
-use crate::pipeline::milliseconds;
+use crate::statistics::milliseconds;
 use crate::store::{ExampleStore, TAXONOMY_BLOB, manifest_of, taxonomy_of};
 use crate::{Error, Result};
 
-/// What is asked for.
+/// The change that is asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Change {
-    /// Another name for an intent.
+    /// Gives an intent another name.
     Rename {
-        /// Its name.
+        /// The intent's name.
         old: String,
-        /// The name it gets.
+        /// The name that it gets.
         new: String,
     },
-    /// One intent of several.
+    /// Makes one intent of several.
     Merge {
-        /// Those that cease to be.
+        /// The intents that become part of the other.
         from: Vec<String>,
-        /// The one that stays.
+        /// The intent that stays.
         into: String,
     },
 }
@@ -31,13 +31,13 @@ pub enum Change {
 /// What a change did, or would do.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct RelabelReport {
-    /// The names that are gone.
+    /// The old names.
     pub from: Vec<String>,
-    /// The intent that they are now.
+    /// The name of the intent that they are now.
     pub into: String,
     /// Examples that have another label now.
     pub examples: usize,
-    /// References in the taxonomy that follow.
+    /// References in the taxonomy that were changed too.
     pub references: usize,
     /// Whether nothing was written.
     pub dry_run: bool,
@@ -47,8 +47,8 @@ pub struct RelabelReport {
     pub notes: Vec<String>,
 }
 
-/// Changes a store, or with `dry_run` says what would change. Killed in between, it leaves old
-/// labels that the new taxonomy resolves; the same change again completes it.
+/// Changes a store, or with `dry_run` says what would change. A kill in between leaves old labels that the
+/// new taxonomy resolves; the same change again completes it.
 pub async fn relabel(store: &dyn ExampleStore, change: &Change, dry_run: bool) -> Result<RelabelReport> {
     let begun = Instant::now();
     // Refuses what a newer version wrote.
@@ -59,14 +59,14 @@ pub async fn relabel(store: &dyn ExampleStore, change: &Change, dry_run: bool) -
         Change::Rename { old, new } => before.rename(old, new)?,
         Change::Merge { from, into } => before.merge(from, into)?,
     };
-    // Whatever means the intent and is not its name, so that a run that was killed is completed.
+    // All labels that mean the intent and are not its name, so that a killed run is completed.
     let stale = |label: &&(String, usize)| label.0 != edit.into && edit.taxonomy.resolve(&label.0) == Some(&edit.into);
     let stale: Vec<_> = labels.iter().filter(stale).collect();
     let mut examples = stale.iter().map(|(_, count)| count).sum();
     if !dry_run {
         let json = edit.taxonomy.to_json()?;
         Taxonomy::from_json(&json).map_err(|e| Error::bad_input(format!("the change would break the {e}")))?;
-        // First, so that at no moment a label is unknown.
+        // The taxonomy comes first, so that no label is ever unknown.
         if edit.taxonomy != before {
             store.put_blob(TAXONOMY_BLOB, json).await?;
         }

@@ -1,4 +1,4 @@
-//! Moves whole stores: copies one to another place, and tells whether two hold the same.
+//! Copies whole stores, and tells whether two stores hold the same.
 
 use serde::Serialize;
 use sha2::{Digest as _, Sha256};
@@ -10,7 +10,7 @@ use crate::{Error, Result};
 
 /// The blob of an unfinished copy that says where it goes on.
 const POSITION_BLOB: &str = "copy-position";
-/// How many examples are copied before the position is noted again: a folder makes all that it has durable for that.
+/// How many examples are copied before the position is noted again. A folder flushes all that it has for each note.
 const NOTED_EVERY: usize = 16_384;
 
 /// What a copy did.
@@ -18,18 +18,18 @@ const NOTED_EVERY: usize = 16_384;
 pub struct CopyReport {
     /// Examples in both stores now.
     pub examples: usize,
-    /// Examples that this run wrote; fewer where it went on with an earlier one.
+    /// Examples that this run wrote. They are fewer when it went on with an earlier run.
     pub copied: usize,
-    /// Whether it went on with a copy that did not come to its end.
+    /// Whether it went on with a copy that was not complete.
     pub resumed: bool,
-    /// The [`checksum`] of both.
+    /// The [`checksum`] of both stores.
     pub checksum: String,
 }
 
-/// Copies a store to another one that is empty, or that may be replaced: examples with their
-/// vectors and all blobs; nothing is embedded again. Readers of `to` see the copy once it is
-/// complete. Killed in between, the same copy goes on where it was. Fails when the two do not
-/// hold the same in the end, and when `from` holds nothing.
+/// Copies a store to another one that is empty, or that may be replaced: examples with their vectors, and all
+/// blobs. Nothing is embedded again. Readers of `to` see the copy once it is complete. After a kill, the
+/// same copy goes on where it was. Fails when the two stores do not hold the same in the end, and when
+/// `from` holds nothing.
 pub async fn copy(
     from: &dyn ExampleStore,
     to: &dyn ExampleStore,
@@ -50,7 +50,7 @@ pub async fn copy(
     let bm25 = Bm25::new(&manifest.bm25)?;
     let total = from.count().await?;
 
-    // What was changed meanwhile would be copied half, so then it is another copy.
+    // A store that changed meanwhile would be copied half and half, so the copy begins anew.
     let identity = format!("{} {total} {:x}", source.location, Sha256::digest(&manifest_json));
     let options = RebuildOptions {
         dimension: source.dimension,
@@ -99,8 +99,8 @@ pub async fn copy(
     Ok(CopyReport { examples, copied, resumed: start.is_some(), checksum: found })
 }
 
-/// What the examples of a store are, vectors included, in 64 hexadecimal digits: sha256 over their
-/// keys, their JSON and the bits of their vectors, in the order of the keys.
+/// A checksum of all examples of a store, in 64 hexadecimal digits: the sha256 of their keys, their JSON and
+/// the bits of their vectors, in the order of the keys.
 pub async fn checksum(store: &dyn ExampleStore) -> Result<String> {
     let mut sum = Sha256::new();
     let mut pages = Pages::of(store, true);

@@ -10,7 +10,6 @@ use crate::pipeline::Retriever;
 
 mod arm;
 mod attributes;
-pub mod bootstrap;
 mod compare;
 pub mod confusion;
 mod curve;
@@ -20,7 +19,6 @@ pub mod record;
 mod run;
 mod score;
 mod split;
-pub mod stats;
 mod stored;
 mod temporary;
 
@@ -47,6 +45,8 @@ pub struct EvalOptions {
     pub seed: u64,
     /// How many tickets are under way at once.
     pub concurrency: usize,
+    /// The attribute by whose values accuracy is given too.
+    pub case_column: Option<String>,
 }
 
 /// The outcome of an evaluation.
@@ -65,6 +65,8 @@ pub struct EvalReport {
     pub near_duplicates: usize,
     /// How many have a gold intent that the store does not know; scored as wrong.
     pub unknown_gold: usize,
+    /// The attribute that the cases of the arms are values of, where one was asked for.
+    pub case_column: Option<String>,
     /// One for each arm.
     pub arms: Vec<ArmReport>,
     /// Each arm against each later one.
@@ -73,6 +75,21 @@ pub struct EvalReport {
     pub curve: Vec<CurvePoint>,
     /// What else the user should know.
     pub notes: Vec<String>,
+}
+
+impl EvalReport {
+    /// Tickets that were given, whether they were scored or left out.
+    #[must_use]
+    pub fn given(&self) -> usize {
+        self.tickets + self.dropped
+    }
+
+    /// Whether so many tickets were left out that the figures say little of those that were given:
+    /// fewer than half of them were scored.
+    #[must_use]
+    pub fn is_mostly_left_out(&self) -> bool {
+        2 * self.tickets < self.given()
+    }
 }
 
 /// Told how many of how many answers are in.
@@ -129,8 +146,15 @@ fn report(answered: Answered, options: &EvalOptions) -> Result<EvalReport> {
     let Answered { taxonomy, tickets, gold, has_duplicate, unknown_gold, in_store, dropped, arms: answers, mut notes } =
         answered;
     let mut arms = Vec::with_capacity(answers.len());
-    let (has_duplicate, seed) = (has_duplicate.as_slice(), options.seed);
-    let tested = score::Tested { tickets: &tickets, gold: &gold, has_duplicate, taxonomy: &taxonomy, seed };
+    let has_duplicate = has_duplicate.as_slice();
+    let tested = score::Tested {
+        tickets: &tickets,
+        gold: &gold,
+        has_duplicate,
+        taxonomy: &taxonomy,
+        case_column: options.case_column.as_deref(),
+        seed: options.seed,
+    };
     for (arm, answers) in options.arms.iter().zip(answers) {
         arms.push(score::arm(arm, tested, answers)?);
     }
@@ -151,6 +175,7 @@ fn report(answered: Answered, options: &EvalOptions) -> Result<EvalReport> {
         dropped,
         near_duplicates,
         unknown_gold,
+        case_column: options.case_column.clone(),
         arms,
         comparisons,
         curve: Vec::new(),

@@ -7,7 +7,7 @@ use std::time::Instant;
 use serde::Serialize;
 
 use super::judge::{Judge, View};
-use super::{Gathered, Retriever, milliseconds};
+use super::{Gathered, Retriever};
 use crate::Result;
 use crate::data::evidence::Vote;
 use crate::data::evidence::{Candidate, Evidence};
@@ -15,6 +15,7 @@ use crate::data::example::Example;
 use crate::data::label::{Label, Usage};
 use crate::data::taxonomy::Level;
 use crate::stages::decide::{Decided, Decision, decide};
+use crate::statistics::milliseconds;
 
 /// How the labeler gets to an intent.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

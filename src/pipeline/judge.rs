@@ -6,7 +6,7 @@ use std::time::Instant;
 use tracing::Instrument as _;
 
 use super::hierarchy::{Descent, Strategy, relabelled};
-use super::{Classification, Considered, Gathered, Latency, Neighbour, Retriever, milliseconds};
+use super::{Classification, Considered, Gathered, Latency, Neighbour, Retriever};
 use crate::Result;
 use crate::data::evidence::Chosen;
 use crate::data::evidence::Vote;
@@ -20,6 +20,7 @@ use crate::stages::confidence::{self, Calibration};
 use crate::stages::decide::{Decided, Decision, decide, decide_calibrated};
 use crate::stages::retrieve::rank_fixed;
 use crate::stages::select::{Selection, select};
+use crate::statistics::milliseconds;
 
 /// Which examples the labeler sees.
 #[derive(Clone)]

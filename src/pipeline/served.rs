@@ -3,9 +3,9 @@
 use std::sync::{Arc, OnceLock};
 
 use crate::Result;
+use crate::data::probe::Probe;
 use crate::data::taxonomy::{Levels, Taxonomy};
 use crate::embed::Bm25;
-use crate::learn::probe::Probe;
 use crate::store::Snapshot;
 
 /// A snapshot, ready to be searched in.

@@ -2,8 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::{clean, dollars};
+use super::dollars;
 use crate::learn::calibrate::{CalibrationReport, Cascade, Dial};
+use crate::text::one_line;
 
 /// What was learned: the dial, the probabilities, and what a cascade would save.
 #[must_use]
@@ -28,7 +29,7 @@ pub fn calibration_summary(report: &CalibrationReport) -> String {
         );
     }
     for note in &report.notes {
-        let _ = writeln!(out, "{}", clean(note));
+        let _ = writeln!(out, "{}", one_line(note));
     }
     out.push('\n');
     dial(&mut out, report);

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::{clean, dollars, excerpt};
+use super::dollars;
 use crate::data::taxonomy::Route;
 use crate::pipeline::Classification;
 use crate::stages::decide::Decision;
+use crate::text::{excerpt, one_line};
 
 fn decision(answer: &Classification) -> &'static str {
     match answer.decision {
@@ -17,14 +18,14 @@ fn decision(answer: &Classification) -> &'static str {
 fn intent(answer: &Classification) -> String {
     let intent = answer.intent.as_deref().unwrap_or("(none)");
     match &answer.category {
-        Some(category) => clean(&format!("{category} / {intent}")),
-        None => clean(intent),
+        Some(category) => one_line(&format!("{category} / {intent}")),
+        None => one_line(intent),
     }
 }
 
 fn attributes(answer: &Classification) -> String {
     let pairs: Vec<String> = answer.attributes.iter().map(|(name, value)| format!("{name}={value}")).collect();
-    clean(&pairs.join(", "))
+    one_line(&pairs.join(", "))
 }
 
 fn goes_to(route: &Route) -> String {
@@ -47,16 +48,16 @@ const SHOWN_VOTES: usize = 4;
 /// One line: id, decision, intents, attributes, the start of the text, and in a review the reason.
 #[must_use]
 pub fn line(text: &str, answer: &Classification) -> String {
-    let mut line = format!("{}  {:<6}  {}", clean(&answer.id), decision(answer), intent(answer));
+    let mut line = format!("{}  {:<6}  {}", one_line(&answer.id), decision(answer), intent(answer));
     for secondary in &answer.secondary {
-        let _ = write!(line, " + {}", clean(secondary));
+        let _ = write!(line, " + {}", one_line(secondary));
     }
     if !answer.attributes.is_empty() {
         let _ = write!(line, "  {}", attributes(answer));
     }
     let _ = write!(line, "  \"{}\"", excerpt(text, 60));
     if answer.decision == Decision::Review {
-        let _ = write!(line, "  ({})", clean(&answer.reason));
+        let _ = write!(line, "  ({})", one_line(&answer.reason));
     }
     for note in &answer.notes {
         let _ = write!(line, "  [{note}]");
@@ -69,7 +70,7 @@ pub fn line(text: &str, answer: &Classification) -> String {
 pub fn explain(text: &str, answer: &Classification) -> String {
     let mut out = String::new();
     let mut row = |name: &str, value: &str| {
-        let _ = writeln!(out, "  {name:<11}{}", clean(value));
+        let _ = writeln!(out, "  {name:<11}{}", one_line(value));
     };
     row("intent", &intent(answer));
     if !answer.secondary.is_empty() {
@@ -158,5 +159,5 @@ pub fn explain(text: &str, answer: &Classification) -> String {
             latency.total, latency.embed, latency.retrieve, latency.label
         ),
     );
-    format!("{}  \"{}\"\n{out}", clean(&answer.id), excerpt(text, 90))
+    format!("{}  \"{}\"\n{out}", one_line(&answer.id), excerpt(text, 90))
 }

@@ -3,8 +3,8 @@
 use std::fmt::Write as _;
 
 use super::{dollars, interval, percent, reading, rows};
-use crate::measure::eval::stats::real;
 use crate::measure::eval::{ArmReport, CurvePoint, EvalReport, Split};
+use crate::statistics::real;
 
 /// How many of the weakest intents are listed.
 const WEAKEST: usize = 8;
@@ -14,7 +14,9 @@ const WEAKEST: usize = 8;
 pub fn eval_table(report: &EvalReport) -> String {
     let mut out = String::new();
     let first = &report.arms[0];
-    let _ = writeln!(out, "{} tickets, labeler {}{}", report.tickets, labelers(&report.arms), split(report.split));
+    let of_all = if report.dropped > 0 { format!(" of {}", report.given()) } else { String::new() };
+    let who = labelers(&report.arms);
+    let _ = writeln!(out, "{}{of_all} tickets, labeler {who}{}", report.tickets, split(report.split));
     for remark in reading::remarks(report) {
         let _ = writeln!(out, "{remark}");
     }
@@ -33,9 +35,9 @@ pub fn eval_table(report: &EvalReport) -> String {
         out.push('\n');
         table(&mut out, &curve_rows(&report.curve));
     }
-    if first.cases.len() > 1 {
+    if let (Some(column), true) = (&report.case_column, first.cases.len() > 1) {
         out.push('\n');
-        table(&mut out, &rows::by("case", &report.arms, rows::cases));
+        table(&mut out, &rows::by(column, &report.arms, rows::cases));
     }
     if !first.attributes.is_empty() {
         out.push('\n');

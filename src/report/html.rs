@@ -8,9 +8,10 @@ use minijinja::value::ValueKind;
 use minijinja::{AutoEscape, Environment, HtmlEscape, Value, context};
 use sha2::{Digest as _, Sha256};
 
-use super::{Run, reading, rows, visible};
+use super::{Run, reading, rows};
 use crate::measure::eval::EvalReport;
 use crate::measure::eval::confusion::{Confusion, confusions};
+use crate::text::visible;
 use crate::{Error, Result};
 
 mod confidence;
@@ -71,6 +72,7 @@ fn view(report: &EvalReport, run: &Run) -> Value {
             money => confidence::money(arms),
             learning => plots::learning(&report.curve),
         },
+        case_column => report.case_column,
         cases => if arms[0].cases.len() > 1 { tables::by(arms, rows::cases) } else { Vec::new() },
         attributes => tables::by(arms, rows::attributes),
         intents => tables::intents(report, best, &confused[best]),

@@ -3,6 +3,7 @@
 use std::fmt::Write as _;
 
 use crate::learn::index::IndexReport;
+use crate::text::one_line;
 
 /// How many bad rows are listed; further ones are only counted.
 const LISTED_ERRORS: usize = 20;
@@ -12,7 +13,7 @@ const LISTED_ERRORS: usize = 20;
 pub fn index_summary(report: &IndexReport, store: &str) -> String {
     let mut out = String::new();
     for error in report.errors.iter().take(LISTED_ERRORS) {
-        let _ = writeln!(out, "rejected {}: {}", error.place, super::clean(&error.message));
+        let _ = writeln!(out, "rejected {}: {}", error.place, one_line(&error.message));
     }
     if report.errors.len() > LISTED_ERRORS {
         let _ = writeln!(out, "… and {} more (all of them with --json)", report.errors.len() - LISTED_ERRORS);

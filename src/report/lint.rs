@@ -2,8 +2,8 @@
 
 use std::fmt::Write as _;
 
-use super::{clean, excerpt};
 use crate::measure::lint::{Kind, LintReport, Suggestion};
+use crate::text::{excerpt, one_line};
 
 /// Characters of a ticket that are shown.
 const EXCERPT: usize = 90;
@@ -68,7 +68,7 @@ pub fn lint_summary(report: &LintReport, limit: usize) -> String {
 
 fn entry(out: &mut String, suggestion: &Suggestion) {
     let Some(example) = &suggestion.example else {
-        let _ = writeln!(out, "  {:.2}  {}", suggestion.score, clean(&suggestion.message));
+        let _ = writeln!(out, "  {:.2}  {}", suggestion.score, one_line(&suggestion.message));
         return;
     };
     let change = suggestion.suggested.as_ref().filter(|_| suggestion.kind != Kind::Misleading);
@@ -78,9 +78,9 @@ fn entry(out: &mut String, suggestion: &Suggestion) {
         out,
         "  {:.2}  {}  {}",
         suggestion.score,
-        clean(&ticket.id),
-        clean(&(suggestion.intent.clone() + &change))
+        one_line(&ticket.id),
+        one_line(&(suggestion.intent.clone() + &change))
     );
     let _ = writeln!(out, "        \"{}\"", excerpt(&ticket.text, EXCERPT));
-    let _ = writeln!(out, "        {}", clean(&suggestion.message));
+    let _ = writeln!(out, "        {}", one_line(&suggestion.message));
 }

@@ -2,10 +2,11 @@
 
 use std::fmt::Write as _;
 
-use super::{Run, clean, excerpt, percent, reading, rows};
+use super::{Run, percent, reading, rows};
 use crate::measure::eval::confusion::confusions;
 use crate::measure::eval::record::Record;
 use crate::measure::eval::{ArmReport, EvalReport};
+use crate::text::{excerpt, one_line};
 
 /// Rows of a list at most.
 const ROWS: usize = 20;
@@ -21,7 +22,9 @@ pub fn markdown(report: &EvalReport, run: &Run) -> String {
     for line in reading::comparisons(report).iter().chain(&reading::remarks(report)) {
         let _ = writeln!(out, "- {}", escaped(line));
     }
-    by(&mut out, "case", &report.arms, rows::cases);
+    if let Some(column) = &report.case_column {
+        by(&mut out, column, &report.arms, rows::cases);
+    }
     by(&mut out, "attribute", &report.arms, rows::attributes);
     let best = report.arms.iter().reduce(|best, arm| if arm.accuracy > best.accuracy { arm } else { best });
     if let Some(best) = best {
@@ -30,7 +33,7 @@ pub fn markdown(report: &EvalReport, run: &Run) -> String {
         mistakes(&mut out, best);
     }
     out.push_str("\n## To run it again\n\n");
-    let _ = writeln!(out, "    {}\n", clean(&run.command));
+    let _ = writeln!(out, "    {}\n", one_line(&run.command));
     for (name, value) in run.facts() {
         let _ = writeln!(out, "- {name}: {}", escaped(&value));
     }
@@ -50,7 +53,7 @@ fn by<'a>(
 ) {
     let rows = rows::by(what, arms, list);
     if rows.len() > 2 {
-        let _ = writeln!(out, "\n## Accuracy by {what}\n");
+        let _ = writeln!(out, "\n## Accuracy by {}\n", escaped(what));
         table(out, &rows);
     }
 }
@@ -102,7 +105,7 @@ fn table(out: &mut String, rows: &[Vec<String>]) {
 /// A text as one line that means nothing to Markdown.
 fn escaped(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
-    for letter in clean(text).chars() {
+    for letter in one_line(text).chars() {
         match letter {
             '<' => out.push_str("&lt;"),
             '>' => out.push_str("&gt;"),

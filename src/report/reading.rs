@@ -1,11 +1,8 @@
 //! An evaluation in plain sentences.
 
 use super::percent;
-use crate::measure::eval::stats::real;
 use crate::measure::eval::{ArmReport, Comparison, EvalReport, Shows};
-
-/// Below this p-value a difference is not taken for chance.
-const ALPHA: f64 = 0.05;
+use crate::statistics::real;
 
 /// What came out, in one or two sentences: the best arm, how far it is ahead of the next one, and
 /// what it would route.
@@ -14,7 +11,7 @@ pub fn sentences(report: &EvalReport) -> Vec<String> {
     let mut ranked: Vec<&ArmReport> = report.arms.iter().collect();
     ranked.sort_by(|a, b| b.accuracy.total_cmp(&a.accuracy));
     let best = ranked[0];
-    let mut first = format!("{} is right on {} of the {} tickets", best.name, percent(best.accuracy), report.tickets);
+    let mut first = format!("{} is right on {} of the {}", best.name, percent(best.accuracy), counted(report));
     if let Some(next) = ranked.get(1) {
         first += &lead(best, next, comparison(report, &best.name, &next.name));
     }
@@ -30,13 +27,23 @@ pub fn sentences(report: &EvalReport) -> Vec<String> {
     sentences
 }
 
+/// How many tickets were scored, and of how many where some were left out.
+fn counted(report: &EvalReport) -> String {
+    match report.dropped {
+        0 => format!("{} tickets", report.tickets),
+        dropped => {
+            format!("{} tickets that were scored ({dropped} of {} were left out)", report.tickets, report.given())
+        }
+    }
+}
+
 fn lead(best: &ArmReport, next: &ArmReport, compared: Option<&Comparison>) -> String {
     let points = (best.accuracy - next.accuracy) * 100.0;
     if points <= 0.0 {
         return format!(", and {} as often", next.name);
     }
     let sure = match compared {
-        Some(pair) if pair.p_value < ALPHA => "; the difference is not chance",
+        Some(pair) if pair.is_clear() => "; the difference is not chance",
         Some(_) => "; the difference may be chance",
         None => "",
     };
@@ -69,10 +76,13 @@ pub fn legend(report: &EvalReport) -> String {
 /// Each comparison of two arms in a line.
 #[must_use]
 pub fn comparisons(report: &EvalReport) -> Vec<String> {
+    // One comparison needs no correction, and its two values are the same.
     let several = report.comparisons.len() > 1;
     let line = |pair: &Comparison| {
+        let before =
+            if several { format!(" after Holm's correction, {} before", p_value(pair.p_value)) } else { String::new() };
         format!(
-            "{} over {}: {:+.1} points (only {} right {}, only {} right {}; McNemar p {}{})",
+            "{} over {}: {:+.1} points (only {} right {}, only {} right {}; McNemar p {}{before})",
             pair.b,
             pair.a,
             pair.difference * 100.0,
@@ -80,8 +90,7 @@ pub fn comparisons(report: &EvalReport) -> Vec<String> {
             pair.only_b,
             pair.a,
             pair.only_a,
-            p_value(pair.p_value),
-            if several { format!(", Holm {}", p_value(pair.p_holm)) } else { String::new() }
+            p_value(pair.p_adjusted),
         )
     };
     report.comparisons.iter().map(line).collect()

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 
 use super::{dollars, interval, percent};
 use crate::measure::eval::ArmReport;
-use crate::measure::eval::stats::real;
+use crate::statistics::real;
 
 const ARMS: [&str; 12] = [
     "arm",

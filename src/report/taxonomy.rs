@@ -2,9 +2,9 @@
 
 use std::fmt::Write as _;
 
-use super::clean;
 use crate::data::taxonomy::{Finding, Severity};
 use crate::learn::relabel::RelabelReport;
+use crate::text::one_line;
 
 /// One line for each finding and one that counts them. `examples` is how many examples the
 /// taxonomy was compared with, `None` where there was no store.
@@ -19,7 +19,7 @@ pub fn findings(findings: &[Finding], examples: Option<usize>) -> String {
             Severity::Hint => ("hint", &mut counts[2]),
         };
         *count += 1;
-        let _ = writeln!(out, "{name:<7}  {}", clean(&finding.message));
+        let _ = writeln!(out, "{name:<7}  {}", one_line(&finding.message));
     }
     let compared = match examples {
         Some(examples) => format!("compared with {examples} examples"),
@@ -41,9 +41,9 @@ pub fn relabel_summary(report: &RelabelReport) -> String {
     };
     let mut out = String::new();
     for note in &report.notes {
-        let _ = writeln!(out, "note: {}", clean(note));
+        let _ = writeln!(out, "note: {}", one_line(note));
     }
-    let (from, into) = (clean(&from.join(", ")), clean(&report.into));
+    let (from, into) = (one_line(&from.join(", ")), one_line(&report.into));
     let _ = writeln!(
         out,
         "{from} {is} {into:?}: {} examples, {} references ({:.0} ms{})",

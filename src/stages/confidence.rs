@@ -5,13 +5,11 @@ use serde::{Deserialize, Serialize};
 
 use crate::data::evidence::{Vote, support};
 use crate::data::label::Label;
+use crate::statistics::{logit, sigmoid};
 
-/// Scores of 0 and 1 have no logit: they are drawn in by so much.
-const MARGIN: f64 = 1e-4;
-
-/// What answers are ranked by: the [`support`] of the intent given, whoever gave it. An answer with
-/// a doubt, or that took more than the `requests` it should, counts half. To four decimals, so
-/// that the last bits of a vector never move an answer over a threshold.
+/// What answers are ranked by: the [`support`] of the intent given, whoever gave it. It counts half for an
+/// answer with a doubt, and for one that took more than `requests`. It has four decimals, so that the
+/// last bits of a vector never move an answer over a threshold.
 #[must_use]
 pub fn score(label: &Label, votes: &[Vote], requests: usize) -> f32 {
     let support = label.intent.as_deref().map_or(0.0, |intent| support(intent, votes));
@@ -20,28 +18,21 @@ pub fn score(label: &Label, votes: &[Vote], requests: usize) -> f32 {
     (score * 1e4).round() / 1e4
 }
 
-/// The logarithm of a score's odds.
-#[must_use]
-pub fn logit(score: f32) -> f64 {
-    let score = f64::from(score).clamp(MARGIN, 1.0 - MARGIN);
-    (score / (1.0 - score)).ln()
-}
-
 /// What was learned from labelled tickets about a labeler's scores.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct Calibration {
-    /// Of the line in the logit of the score.
+    /// The slope of the line from the score's logit to the log-odds of being right.
     pub slope: f64,
-    /// Of the same.
+    /// The intercept of that line.
     pub intercept: f64,
-    /// From this score on answers are routed; `None` where no score gives the target.
+    /// The threshold of the dial: answers are routed from this score on. `None` where no score gives the target.
     pub threshold: Option<f32>,
-    /// Share of the routed answers that must be right.
+    /// The dial: the share of the routed answers that must be right.
     pub target: f64,
 }
 
 impl Calibration {
-    /// Routes every answer that may be routed at all: what a calibration starts from.
+    /// Routes every answer that may be routed at all. Calibrating starts with it.
     pub const OPEN: Self = Self { slope: 1.0, intercept: 0.0, threshold: Some(0.0), target: 0.0 };
 
     /// The probability that an answer of this score is right.
@@ -50,12 +41,6 @@ impl Calibration {
     pub fn probability(&self, score: f32) -> f32 {
         sigmoid(self.slope * logit(score) + self.intercept) as f32
     }
-}
-
-/// The probability of log-odds.
-#[must_use]
-pub fn sigmoid(x: f64) -> f64 {
-    1.0 / (1.0 + (-x).exp())
 }
 
 #[cfg(test)]

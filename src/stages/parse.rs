@@ -30,7 +30,7 @@ struct Tags {
 static TAGS: LazyLock<Option<Tags>> = LazyLock::new(|| {
     Some(Tags {
         intent: Regex::new(r"(?is)<intent>\s*([^<>]*?)\s*</intent>").ok()?,
-        // One that is never closed takes all the rest: nothing in it is an answer.
+        // Reasoning that is never closed takes all the rest: nothing in it is an answer.
         reasoning: Regex::new(r"(?is)<reasoning>\s*(.*?)\s*(?:</reasoning>|\z)").ok()?,
         secondary: Regex::new(r"(?is)<secondary>\s*([^<>]+?)\s*</secondary>").ok()?,
         attribute: Regex::new(r#"(?is)<attribute\s+name\s*=\s*"([^"<>]*)"\s*>\s*([^<>]*?)\s*</attribute>"#).ok()?,
@@ -39,9 +39,9 @@ static TAGS: LazyLock<Option<Tags>> = LazyLock::new(|| {
 
 /// Reads intents, attributes and reasoning out of an answer.
 ///
-/// What stands inside the reasoning is never an answer: the model may quote the ticket
-/// there. Outside, it must name one intent; two different ones are none. Secondary intents and
-/// attributes count only after it, where the form wants them. An answer that is a JSON object
+/// Nothing inside the reasoning is an answer: the model may quote the ticket there. Outside, the answer
+/// must name one intent; two different ones count as none. Secondary intents and attributes count only
+/// after the intent, where the form wants them. An answer that is a JSON object
 /// is read by its keys, whatever form was asked for.
 #[must_use]
 pub fn parse(answer: &str) -> ParsedAnswer {
@@ -76,7 +76,7 @@ fn parse_json(answer: &str) -> Option<ParsedAnswer> {
         #[serde(default)]
         reasoning: Value,
     }
-    /// Read apart, so that a fault here does not cost the intent.
+    /// Read by itself, so that a fault here does not cost the intent.
     #[derive(Default, Deserialize)]
     #[serde(default)]
     struct More {
@@ -105,7 +105,8 @@ fn parse_json(answer: &str) -> Option<ParsedAnswer> {
     })
 }
 
-/// A JSON value as the text that an answer should have had; what is none is no allowed name.
+/// A JSON value as the text that an answer should have had. Another kind of value gives a text that is
+/// no allowed name.
 fn plain(value: &Value) -> String {
     value.as_str().map_or_else(|| value.to_string(), unescape)
 }

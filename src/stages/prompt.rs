@@ -43,7 +43,7 @@ struct ShownExample<'a> {
 }
 
 impl Prompts {
-    /// The templates of this program; those of the same names in `folder` replace them.
+    /// The built-in templates; a file of the same name in `folder` replaces one.
     pub fn load(folder: Option<&Path>) -> Result<Self> {
         let mut environment = Environment::new();
         environment.set_keep_trailing_newline(false);
@@ -72,9 +72,9 @@ impl Prompts {
 
     /// The static part: rules, attributes and intents. The same bytes for every ticket.
     ///
-    /// With a `way_out` the intents come with each ticket instead, and the way out is the answer
-    /// that none of them fits. A `step` is a choice on the way down a hierarchy, within the group
-    /// that it names.
+    /// With a `way_out`, the intents come with each ticket instead, and `way_out` is the answer that none
+    /// of them fits. A `step` is a choice on the way down a hierarchy, within the category that it
+    /// names.
     pub fn system(
         &self,
         taxonomy: &Taxonomy,
@@ -115,12 +115,12 @@ impl Prompts {
         self.render("ticket.jinja", context! { intents, examples, ticket => evidence.ticket.text.trim() })
     }
 
-    /// Asks again after an answer whose intent is not of the taxonomy, or that had none.
+    /// The question back, after an answer whose intent is not in the taxonomy or that had none.
     pub fn repair(&self, answered: Option<&str>, names: &[&str], form: AnswerForm) -> Result<String> {
         self.render("repair.jinja", context! { answered, names, structured => form == AnswerForm::Structured })
     }
 
-    /// The sources of all templates: other ones ask something else.
+    /// The sources of all templates, for the fingerprint of the prompt.
     pub(crate) fn sources(&self) -> String {
         let templates = TEMPLATES.iter().filter_map(|(name, _)| self.environment.get_template(name).ok());
         templates.map(|template| template.source().to_owned()).collect()

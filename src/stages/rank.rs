@@ -4,31 +4,31 @@
 use std::collections::{HashMap, HashSet};
 
 use crate::data::evidence::{Candidate, Vote};
+use crate::data::probe::Probe;
 use crate::data::taxonomy::Taxonomy;
-use crate::learn::probe::Probe;
 
-/// How many of the candidates vote.
+/// How many of the neighbours vote: the nearest ones.
 pub const VOTERS: usize = 20;
 
-/// A candidate's weight is exp(score / this): at 0.045, being 0.031 nearer doubles it.
+/// A neighbour's weight is exp(score / this). At 0.045, a score that is 0.031 higher doubles the weight.
 pub const TEMPERATURE: f32 = 0.045;
 
 /// Added to every share of the vote before the probe multiplies it: an intent that no
 /// neighbour has is unlikely, not impossible.
 const VOTE_FLOOR: f32 = 0.03;
 
-/// The power of the probe's probabilities beside the vote. With the temperature and the floor
-/// it was chosen by cross-validation on two data sets (`scripts/bench-retrieval`); around
-/// these values the accuracy is flat.
+/// The power of the probe's probabilities beside the vote. It was chosen together with the temperature and the
+/// floor, by cross-validation on two data sets (`scripts/bench-retrieval`). Around these values the
+/// accuracy is flat.
 const PROBE_POWER: f32 = 1.25;
 
-/// At most this many intents are put forward.
+/// The most intents that a shortlist has.
 pub const SHORTLIST: usize = 10;
 
-/// So many intents with the largest shares are kept of what the probe and the vote say.
+/// How many intents are kept of what vote and probe say: those with the largest shares.
 const KEPT: usize = 20;
 
-/// The first places of the shortlist are the neighbours' alone, the next go to both opinions.
+/// The first places of the shortlist go by the neighbours alone, the next by both opinions.
 const NEIGHBOURS_FIRST: usize = 5;
 
 /// The shares of a distance-weighted vote (Dudani 1976), in the order of first appearance.
@@ -63,14 +63,14 @@ pub fn vote(candidates: &[Candidate]) -> Vec<Vote> {
     sorted(votes.collect())
 }
 
-/// An intent's standing by a share of the vote and a probability, on no particular scale.
+/// The standing of an intent by its share of the vote and its probability. The scale has no meaning.
 #[must_use]
 pub fn product(share: f32, probability: f32) -> f32 {
     (share + VOTE_FLOOR) * probability.powf(PROBE_POWER)
 }
 
-/// The vote with the probe's opinion: the [`product`] of both, so that shares add up to 1; the
-/// intents with the largest shares.
+/// Vote and probe together: the [`product`] of both, with shares that add up to 1. Only the intents with the
+/// largest shares are kept.
 #[must_use]
 pub fn combine(candidates: &[Candidate], probe: &Probe, vector: &[f32]) -> Vec<Vote> {
     let neighbours = shares(candidates.iter().map(|candidate| (candidate.intent(), candidate.score)));
@@ -78,7 +78,7 @@ pub fn combine(candidates: &[Candidate], probe: &Probe, vector: &[f32]) -> Vec<V
     let surest = opinion.iter().map(|(_, p)| *p).fold(f32::MIN_POSITIVE, f32::max);
     let by_intent: HashMap<&str, f32> = neighbours.iter().copied().collect();
     let known: HashSet<&str> = opinion.iter().map(|(intent, _)| *intent).collect();
-    // On an intent that came after its training the probe has no opinion, which is no veto.
+    // The probe has no opinion on an intent that came after its training. That is no veto.
     let unknown = neighbours.iter().filter(|(intent, _)| !known.contains(intent)).map(|(intent, _)| (*intent, None));
     // In a fixed order, so that the sums never differ in their last bits.
     let intents = opinion.iter().map(|(intent, p)| (*intent, Some(*p))).chain(unknown);
@@ -103,9 +103,9 @@ fn sorted(mut votes: Vec<Vote>) -> Vec<Vote> {
     votes
 }
 
-/// The intents that are put forward: the winner, those with the most of the neighbours' vote, what
-/// the winner is confused with, then by share; at most [`SHORTLIST`]. Where there are too few
-/// votes to fill it, what the others are confused with follows.
+/// The shortlist, at most [`SHORTLIST`] intents: the winner, the intents with the most of the neighbours' vote,
+/// the intents that the winner is confused with, then the rest by share. Where votes are too few to
+/// fill it, the intents follow that the others are confused with.
 #[must_use]
 pub fn shortlist(votes: &[Vote], taxonomy: &Taxonomy) -> Vec<String> {
     let mut by_neighbours: Vec<&Vote> = votes.iter().filter(|vote| vote.neighbours > 0.0).collect();

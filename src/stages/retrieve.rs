@@ -1,4 +1,4 @@
-//! From what the store found to what decides: candidates, examples, shortlist. Pure.
+//! From what the store found to what decides: neighbours, examples, shortlist. Pure.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -9,16 +9,15 @@ use crate::data::evidence::Candidate;
 use crate::data::example::Example;
 use crate::store::Hits;
 
-/// How many candidates are kept, and asked of the store for each kind of vector.
+/// How many neighbours are kept. The store is asked for as many by each kind of vector.
 pub const CANDIDATES: usize = 50;
 
-/// How much the BM25 score weighs beside the cosine similarity. By cross-validation on two
-/// data sets 0.1 is as good or better than 0.2 to 0.4 wherever BM25 is known for the best
-/// 50 hits alone.
+/// How much the BM25 score weighs beside the cosine similarity. By cross-validation on two data sets,
+/// 0.1 is as good as 0.2 to 0.4, or better, wherever BM25 is known for its best 50 hits alone.
 pub const BM25_WEIGHT: f32 = 0.1;
 
-/// Scores are kept to this many decimals, so that the last bits of a vector, which depend on
-/// the batch it was computed in, never decide an order.
+/// Scores are kept to this many decimals. The last bits of a vector depend on the batch that it was
+/// computed in, and must never decide an order.
 const SCORE_DECIMALS: f32 = 1e5;
 
 /// Joins the hits of both kinds: cosine plus a share of BM25 (divided by the best of the
@@ -35,7 +34,7 @@ pub fn fuse(hits: Hits, query: &[f32], bm25_weight: f32) -> Vec<Candidate> {
     for hit in hits.sparse {
         let bm25 = hit.score / best_bm25;
         by_key.entry(hit.example.key).and_modify(|candidate| candidate.bm25 = bm25).or_insert_with(|| {
-            let cosine = crate::embed::cosine(&hit.vector, query);
+            let cosine = crate::statistics::cosine(&hit.vector, query);
             Candidate { example: hit.example, score: 0.0, cosine, bm25, vector: hit.vector }
         });
     }
@@ -48,13 +47,13 @@ pub fn fuse(hits: Hits, query: &[f32], bm25_weight: f32) -> Vec<Candidate> {
     candidates
 }
 
-/// Scores fixed examples against a ticket, for when they stand in for the retrieved ones.
+/// Scores static examples against a ticket, where they stand in for the retrieved ones.
 #[must_use]
 pub fn rank_fixed(examples: &[(Arc<Example>, Arc<[f32]>)], query: &[f32]) -> Vec<Candidate> {
     let mut candidates: Vec<Candidate> = examples
         .iter()
         .map(|(example, vector)| {
-            let cosine = rounded(crate::embed::cosine(vector, query));
+            let cosine = rounded(crate::statistics::cosine(vector, query));
             Candidate { example: Arc::clone(example), score: cosine, cosine, bm25: 0.0, vector: Arc::clone(vector) }
         })
         .collect();

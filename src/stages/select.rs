@@ -1,28 +1,29 @@
-//! Which of the candidates are shown to the model, in which order, and why. Pure.
+//! Which of the neighbours are shown to the model as examples, in which order, and why. Pure.
 
 use std::collections::HashSet;
 
 use serde::{Deserialize, Serialize};
 
 use crate::data::evidence::{Candidate, Chosen, Vote};
-use crate::embed::cosine;
+use crate::statistics::cosine;
+use crate::text::jaccard;
 
-/// At most so many examples of one requester, so that one customer cannot fill the prompt.
+/// The most examples of one requester, so that one customer cannot fill the prompt.
 pub const PER_REQUESTER: usize = 2;
 
-/// Two texts this similar by cosine are near-duplicates,
+/// Two texts are near-duplicates from this cosine similarity on.
 const SAME_COSINE: f32 = 0.97;
-/// or two with this much in common of all their words (Jaccard).
+/// Two texts are also near-duplicates from this share of common words on (Jaccard).
 const SAME_WORDS: f32 = 0.8;
 
 /// How much nearness to the ticket counts beside difference from what is already chosen
 /// (maximal marginal relevance, Carbonell and Goldstein 1998).
 const RELEVANCE: f32 = 0.7;
 
-/// The contrastive examples are taken from half as many intents, and at least so many.
+/// Contrastive examples are taken from half as many intents as there are examples, and from at least so many.
 const CONTRASTED: usize = 3;
 
-/// How examples are chosen from the candidates.
+/// How examples are chosen from the neighbours.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Selection {
@@ -35,16 +36,15 @@ pub enum Selection {
     Contrastive,
 }
 
-/// What is left of the candidates once near-duplicates are collapsed and no requester has more
-/// than [`PER_REQUESTER`]; filled only as far as it is asked for.
+/// Chooses from the neighbours. Near-duplicates are skipped, and no requester has more than
+/// [`PER_REQUESTER`].
 struct Pool<'a> {
     chosen: Vec<Chosen>,
     candidates: &'a [Candidate],
     taken: HashSet<usize>,
 }
 
-/// Chooses at most `k` of the candidates. `votes` are the intents that speak for the ticket, best
-/// first.
+/// Chooses at most `k` of the neighbours. `votes` are the intents with their shares, best first.
 #[must_use]
 pub fn select(candidates: &[Candidate], votes: &[Vote], k: usize, selection: Selection) -> Vec<Chosen> {
     let mut pool = Pool { chosen: Vec::with_capacity(k), candidates, taken: HashSet::new() };
@@ -61,13 +61,13 @@ pub fn select(candidates: &[Candidate], votes: &[Vote], k: usize, selection: Sel
 }
 
 impl Pool<'_> {
-    /// Adds the candidates of the highest value until there are `k`; the value may depend on what
-    /// is chosen already.
+    /// Adds the neighbours of the highest value until there are `k`. The value may depend on what is
+    /// chosen already.
     fn fill(&mut self, k: usize, why: &str, value: impl Fn(&[Chosen], &Candidate) -> f32) {
         while self.chosen.len() < k && self.add_best(why, |_| true, &value) {}
     }
 
-    /// Adds the best of those that `fits` lets through; false when there is none.
+    /// Adds the best neighbour that `fits`; false when there is none.
     fn add_best(
         &mut self,
         why: &str,
@@ -101,8 +101,8 @@ impl Pool<'_> {
         !crowded && !self.chosen.iter().any(|other| is_near_duplicate(&other.candidate, candidate))
     }
 
-    /// The leading intents in turns: first the nearest of each, then those that lie closest to
-    /// the rival; shown intent by intent.
+    /// Takes the leading intents in turns: first the nearest neighbour of each, then those that lie closest
+    /// to the rival. They are shown intent by intent.
     fn contrast(&mut self, votes: &[Vote], k: usize) {
         let has_candidate = |intent: &str| self.candidates.iter().any(|candidate| candidate.intent() == intent);
         let leading: Vec<&str> = votes
@@ -143,31 +143,19 @@ impl Pool<'_> {
     }
 }
 
-/// Whether two examples of the same intent are near-duplicates; with two intents the contradiction
-/// is worth showing.
+/// Whether two neighbours are near-duplicates of the same intent. With two intents they are not: the
+/// contradiction is worth showing.
 #[must_use]
 pub fn is_near_duplicate(a: &Candidate, b: &Candidate) -> bool {
     let texts = || (&a.example.labelled.ticket.text, &b.example.labelled.ticket.text);
     a.intent() == b.intent() && is_near_text(cosine(&a.vector, &b.vector), texts().0, texts().1)
 }
 
-/// Whether two texts are near-duplicates, by the cosine of their vectors or by their words: the one
-/// definition, for what is shown, for `eval` and for `lint`.
+/// Whether two texts are near-duplicates, by the cosine of their vectors or by their words. This is the one
+/// definition, for examples, `eval` and `lint`.
 #[must_use]
 pub fn is_near_text(cosine: f32, a: &str, b: &str) -> bool {
     cosine >= SAME_COSINE || jaccard(a, b) >= SAME_WORDS
-}
-
-/// What two texts have in common of all their words, 0 to 1.
-fn jaccard(a: &str, b: &str) -> f32 {
-    fn words(text: &str) -> HashSet<&str> {
-        text.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()).collect()
-    }
-    let (a, b) = (a.to_lowercase(), b.to_lowercase());
-    let (a, b) = (words(&a), words(&b));
-    let (common, all) = (a.intersection(&b).count(), a.union(&b).count());
-    #[expect(clippy::cast_precision_loss, reason = "texts have few words")]
-    if all == 0 { 0.0 } else { common as f32 / all as f32 }
 }
 
 #[cfg(test)]

@@ -190,6 +190,20 @@ async fn a_second_interrupt_cancels() {
     assert_eq!(batches.lock().unwrap().canceled, ["msgbatch_0"]);
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn what_earlier_runs_paid_counts_against_the_bound_on_the_cost() {
+    let bench = small_store(100);
+    let (double, batches) = double(0).await;
+    double.run(&bench, &RUN);
+    let made = batches.lock().unwrap().sent.len();
+    bench.write("in.jsonl", numbered_tickets(101));
+    // 99 answers at $0.000015.
+    let stopped = double.run(&bench, &[&RUN[..], &["--max-cost", "0.0014"]].concat());
+    assert_eq!(stopped.code, 1);
+    assert!(stopped.stderr.contains("higher --max-cost"), "{}", stopped.stderr);
+    assert_eq!(batches.lock().unwrap().sent.len(), made, "nothing was sent");
+}
+
 #[test]
 fn a_batch_needs_an_output_and_claude() {
     let bench = small_store(2);

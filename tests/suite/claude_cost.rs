@@ -34,7 +34,9 @@ async fn max_cost_stops_before_it_is_passed_and_the_run_can_go_on() {
     // Each answer costs $0.00003; what is under way is reckoned at its most.
     let stopped = run("0.004");
     assert_eq!(stopped.code, 1);
-    assert!(stopped.stderr.contains("stopped before --max-cost $0.004"), "{}", stopped.stderr);
+    for part in ["stopped before the run costs more than $0.004", "higher --max-cost"] {
+        assert!(stopped.stderr.contains(part), "{part}: {}", stopped.stderr);
+    }
     let sent = double.log().len();
     assert!((1..134).contains(&sent), "{sent} requests cost ${}", sent as f64 * 0.000_03);
     run("1").ok();
@@ -99,6 +101,18 @@ async fn an_estimate_sends_no_ticket_and_counts_tokens_where_it_can() {
     assert!((cost("batch_usd") * 2.0 - cost("direct_usd")).abs() < 1e-9);
     let vote = bench.run(&["classify", "x", "--labeler", "vote", "--estimate"]);
     assert_eq!(vote.code, 1);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_estimate_counts_with_the_flags_of_the_run() {
+    let bench = Bench::with_small_store();
+    let failing = RawDouble::start(|_, _| Reply::error(500, "api_error")).await;
+    let estimate = ["classify", "ticket no 1 x", "--estimate", "--retries", "0"];
+    failing.run(&bench, &estimate).fails_with(&["answered 500"]);
+    assert_eq!(failing.log().len(), 1, "--retries");
+    failing.run(&bench, &[&estimate[..], &["--ca-file", "no.pem"]].concat()).fails_with(&["no.pem"]);
+    let slow = RawDouble::start(|_, _| Reply::error(500, "api_error").after(std::time::Duration::from_hours(1))).await;
+    slow.run(&bench, &[&estimate[..], &["--timeout", "1"]].concat()).fails_with(&["did not answer in time"]);
 }
 
 /// An answer that was cut off is asked for once more with more room; both are paid for.

@@ -50,7 +50,9 @@ async fn killed_in_the_middle_of_500_tickets_it_goes_on_and_asks_nothing_twice()
 async fn a_journal_holds_no_key_is_its_owners_alone_and_belongs_to_one_run_at_a_time() {
     let bench = Bench::with_small_store();
     bench.write("in.jsonl", numbered_tickets(30));
-    let double = RawDouble::start(|_, _| Reply::intent("order_status").after(Duration::from_millis(500))).await;
+    // The first run goes on until the second one has given up.
+    let (may_answer, held) = tokio::sync::watch::channel(false);
+    let double = RawDouble::start(move |_, _| Reply::intent("order_status").once(held.clone())).await;
     // Another store, so that the journal is what both runs want.
     crate::fixture::copy_dir(&bench.store(), &bench.dir.path().join("copy"));
     let first = double.command(&bench, &RUN).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
@@ -59,7 +61,8 @@ async fn a_journal_holds_no_key_is_its_owners_alone_and_belongs_to_one_run_at_a_
     }
     double
         .run(&bench, &[&RUN[..], &["--store", "copy"]].concat())
-        .fails_with(&["out.jsonl.journal is in use by another run"]);
+        .fails_with(&["out.jsonl.journal is in use by another run", "another --output"]);
+    may_answer.send(true).unwrap();
     assert!(first.wait_with_output().unwrap().status.success());
     let journal = bench.dir.path().join("out.jsonl.journal");
     let text = std::fs::read_to_string(&journal).unwrap();

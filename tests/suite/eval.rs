@@ -7,7 +7,8 @@ use crate::fixture::{Bench, examples, small_tickets, without_times};
 fn retrieved_examples_reach_what_the_project_promises_on_the_held_out_tickets() {
     let bench = Bench::with_store();
     let (heldout, fixed) = (examples("heldout.jsonl"), examples("static.jsonl"));
-    let args = ["eval", heldout.to_str().unwrap(), "--static", fixed.to_str().unwrap(), "--labeler", "vote", "--json"];
+    let args = ["eval", heldout.to_str().unwrap(), "--static", fixed.to_str().unwrap(), "--case-column", "case"];
+    let args = [&args[..], &["--labeler", "vote", "--json"]].concat();
     let report = bench.run(&args).ok().json();
     let arms = report["arms"].as_array().unwrap();
     assert_eq!(arms[0]["name"], "static");
@@ -24,7 +25,7 @@ fn retrieved_examples_reach_what_the_project_promises_on_the_held_out_tickets() 
         assert!(arm["latency_ms"]["p50"].as_f64().unwrap() <= arm["latency_ms"]["p95"].as_f64().unwrap());
         assert_eq!(arm["cost_usd"], 0.0);
         let cases: u64 = arm["cases"].as_array().unwrap().iter().map(|case| case["n"].as_u64().unwrap()).sum();
-        assert_eq!(cases, arm["n"].as_u64().unwrap());
+        assert_eq!((cases, arm["cases"].as_array().unwrap().len()), (arm["n"].as_u64().unwrap(), 8));
         let routed = arm["routed"].as_u64().unwrap();
         assert_eq!(routed + arm["reviews"].as_u64().unwrap(), arm["n"].as_u64().unwrap());
         assert_eq!(
@@ -82,6 +83,26 @@ fn a_label_that_the_store_does_not_know_is_scored_as_wrong_and_counted() {
     assert!(outcome["notes"][0].as_str().unwrap().contains("drawn from the store"), "{}", outcome["notes"]);
     let human = bench.run(&["eval", "test.csv", "--labeler", "vote"]).ok().stdout;
     assert!(human.contains("1 have an intent that the store does not know"), "{human}");
+}
+
+#[test]
+fn accuracy_is_given_by_the_column_that_is_named_and_by_no_other() {
+    let bench = Bench::with_small_store();
+    bench.write("test.csv", "text,intent,case,channel\nmy parcel,order_status,4711,mail\nI sing,karaoke,4712,mail\n");
+    let args = ["eval", "test.csv", "--labeler", "vote", "--arms", "retrieved"];
+    let run = |more: &[&str]| bench.run(&[&args[..], more].concat());
+    let report = run(&["--json"]).ok().json();
+    assert_eq!(report["arms"][0]["cases"], serde_json::json!([]), "a column may be called case and be none");
+    assert!(report["case_column"].is_null());
+    let report = run(&["--json", "--case-column", "channel"]).ok().json();
+    assert_eq!(report["case_column"], "channel");
+    assert_eq!(report["arms"][0]["cases"], serde_json::json!([{"case": "mail", "n": 2, "accuracy": 0.5}]));
+    let table = run(&["--case-column", "case", "--report", "r.md", "--report", "r.html"]).ok().stdout;
+    let read = |name: &str| std::fs::read_to_string(bench.dir.path().join(name)).unwrap();
+    for text in [table, read("r.md"), read("r.html")] {
+        assert!(text.contains("4711") && text.contains("4712"), "{text}");
+    }
+    run(&["--case-column", "channle"]).fails_with(&["--case-column channle", "case, channel"]);
 }
 
 #[test]

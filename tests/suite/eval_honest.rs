@@ -116,11 +116,11 @@ fn comparisons_are_corrected_and_a_small_test_is_said_to_be_one() {
     assert_eq!(pairs.len(), 3);
     let value = |pair: &Value, key: &str| pair[key].as_f64().unwrap();
     let mut sorted: Vec<(f64, f64)> =
-        pairs.iter().map(|pair| (value(pair, "p_value"), value(pair, "p_holm"))).collect();
+        pairs.iter().map(|pair| (value(pair, "p_value"), value(pair, "p_adjusted"))).collect();
     sorted.sort_by(|a, b| a.0.total_cmp(&b.0));
     assert!((sorted[0].1 - 3.0 * sorted[0].0).abs() < 1e-12, "{sorted:?}");
     assert!(sorted[1].1 >= sorted[0].1 && sorted[2].1 >= sorted[1].1, "{sorted:?}");
-    let unclear: Vec<&Value> = pairs.iter().filter(|pair| value(pair, "p_value") >= 0.05).collect();
+    let unclear: Vec<&Value> = pairs.iter().filter(|pair| value(pair, "p_adjusted") >= 0.05).collect();
     assert_eq!(unclear.len(), 1, "two static arms are equally weak: {sorted:?}");
     let notes = report["notes"].to_string();
     match unclear[0]["tickets_needed"].as_u64() {

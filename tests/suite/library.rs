@@ -52,7 +52,8 @@ impl Labeler for Stubborn {
     }
 }
 
-async fn store(dir: &TempDir) -> Arc<EdgeStore> {
+/// A store of four examples of two intents, `ay` and `zed`.
+pub async fn store(dir: &TempDir) -> Arc<EdgeStore> {
     let file = dir.path().join("t.csv");
     std::fs::write(&file, "text,intent\nzzzz zzz,zed\nzz zzzz z,zed\naaa aaaa,ay\na aa aaa,ay\n").unwrap();
     let rows = input::read(&file, &InputOptions::default()).unwrap();

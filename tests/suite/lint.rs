@@ -182,14 +182,10 @@ fn the_last_evaluation_says_which_examples_mislead() {
     bench.run(&["lint", "--store", "other", "--eval", "out.json"]).fails_with(&["report of another store", how]);
 }
 
-/// Runs only where the data set is present: it is measured, not shipped.
 #[test]
+#[ignore = "needs BANKING77 in ../shared/data/banking77; scripts/test runs it where it is"]
 fn of_500_swapped_labels_of_banking77_95_percent_are_among_the_first_1000_suggestions() {
     let data = repository().join("../shared/data/banking77/train.csv");
-    if !data.is_file() {
-        eprintln!("skipped: {} is not there", data.display());
-        return;
-    }
     let mut reader = csv::Reader::from_path(&data).unwrap();
     let rows = reader.records().map(Result::unwrap).enumerate();
     let rows = rows.map(|(i, row)| json!({"id": format!("B-{i}"), "text": &row[0], "intent": &row[1]})).collect();

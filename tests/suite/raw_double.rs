@@ -8,6 +8,7 @@ use std::time::Duration;
 use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
 
 use crate::fixture::{Bench, Outcome};
 
@@ -18,6 +19,8 @@ pub struct Reply {
     pub headers: Vec<(String, String)>,
     pub body: String,
     pub delay: Duration,
+    /// Is waited for before the answer goes out.
+    pub gate: Option<watch::Receiver<bool>>,
     pub fault: Fault,
 }
 
@@ -32,7 +35,7 @@ pub enum Fault {
 
 impl Reply {
     pub fn new(status: u16, body: String) -> Self {
-        Self { status, headers: vec![], body, delay: Duration::ZERO, fault: Fault::None }
+        Self { status, headers: vec![], body, delay: Duration::ZERO, gate: None, fault: Fault::None }
     }
 
     /// A whole answer with this intent, in JSON form.
@@ -51,6 +54,12 @@ impl Reply {
 
     pub fn after(mut self, delay: Duration) -> Self {
         self.delay = delay;
+        self
+    }
+
+    /// Answers once `gate` is open.
+    pub fn once(mut self, gate: watch::Receiver<bool>) -> Self {
+        self.gate = Some(gate);
         self
     }
 
@@ -158,6 +167,9 @@ async fn serve(
         }
         let reply = behave(&asked, number);
         tokio::time::sleep(reply.delay).await;
+        if let Some(mut gate) = reply.gate {
+            let _ = gate.wait_for(|&open| open).await;
+        }
         widest.lock().unwrap().0 -= 1;
         if reply.fault == Fault::Reset {
             return;

@@ -16,7 +16,7 @@ const HOSTILE: [&str; 5] = [
     "| a | b |\n# heading\n[link](javascript:alert(1)) &lt;b&gt;",
 ];
 
-/// Chromium, or a message that there is none.
+/// Chromium.
 struct Browser(PathBuf);
 
 struct Page {
@@ -25,14 +25,11 @@ struct Page {
 }
 
 impl Browser {
-    fn find() -> Option<Self> {
-        let folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH")?).collect();
+    fn find() -> Self {
+        let folders: Vec<PathBuf> = std::env::split_paths(&std::env::var_os("PATH").unwrap()).collect();
         let names = ["chromium", "chromium-browser", "google-chrome"];
-        let found = names.iter().flat_map(|name| folders.iter().map(move |it| it.join(name))).find(|it| it.is_file());
-        if found.is_none() {
-            eprintln!("skipped: there is no chromium; scripts/test installs it where it can");
-        }
-        found.map(Self)
+        let mut places = names.iter().flat_map(|name| folders.iter().map(move |it| it.join(name)));
+        Self(places.find(|it| it.is_file()).expect("chromium is in the PATH"))
     }
 
     fn run(&self, bench: &Bench, file: &Path, hash: &str, args: &[&str]) -> Outcome {
@@ -66,7 +63,7 @@ impl Page {
 fn report_of_vote(bench: &Bench) -> PathBuf {
     let (heldout, fixed) = (examples("heldout.jsonl"), examples("static.jsonl"));
     let args = ["eval", heldout.to_str().unwrap(), "--static", fixed.to_str().unwrap(), "--labeler", "vote"];
-    bench.run(&[&args[..], &["--report", "out.html"]].concat()).ok();
+    bench.run(&[&args[..], &["--case-column", "case", "--report", "out.html"]].concat()).ok();
     bench.dir.path().join("out.html")
 }
 
@@ -111,10 +108,10 @@ fn another_ending_or_a_missing_folder_is_refused_before_anything_runs() {
 }
 
 #[test]
+#[ignore = "needs chromium; scripts/test installs it where it can, and runs it"]
 fn the_page_works_in_a_browser() {
     let bench = Bench::with_store();
-    let file = report_of_vote(&bench);
-    let Some(browser) = Browser::find() else { return };
+    let (browser, file) = (Browser::find(), report_of_vote(&bench));
     let page = browser.open(&bench, &file, "");
     assert!(page.console.is_empty(), "{:?}", page.console);
     let plots = page.dom.matches("<svg class=\"plot framed\"").count();
@@ -153,8 +150,8 @@ fn the_page_works_in_a_browser() {
     assert!(fs::metadata(&picture).unwrap().len() > 20_000, "{}", picture.display());
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn what_strangers_write_is_shown_and_does_nothing() {
+/// What strangers write, answered and reported as a page and as Markdown.
+async fn hostile_report() -> (Bench, PathBuf) {
     let bench = Bench::with_small_store();
     let rows = HOSTILE.iter().enumerate().map(|(i, text)| {
         let gold = if i == 0 { "<b onclick=x>gold</b>" } else { "password_reset" };
@@ -165,6 +162,12 @@ async fn what_strangers_write_is_shown_and_does_nothing() {
     let args = ["eval", "<test>.jsonl", "--report", "out.html", "--report", "out.md"];
     double.run(&bench, &args).ok();
     let file = bench.dir.path().join("out.html");
+    (bench, file)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_strangers_write_is_shown_and_is_no_markup() {
+    let (bench, file) = hostile_report().await;
     let html = fs::read_to_string(&file).unwrap();
     for part in ["<script>document", "<img", "onload=document.title='", "<i>", "<b onclick", "\u{1b}", "\u{1}"] {
         assert!(!html.contains(part), "{part:?}");
@@ -175,8 +178,13 @@ async fn what_strangers_write_is_shown_and_does_nothing() {
     assert!(html.contains("Accuracy against cost"), "Claude's answers have a cost");
     let markdown = fs::read_to_string(bench.dir.path().join("out.md")).unwrap();
     assert!(!markdown.contains("<script") && !markdown.contains("\n# heading"), "{markdown}");
+}
 
-    let Some(browser) = Browser::find() else { return };
+#[tokio::test(flavor = "multi_thread")]
+#[ignore = "needs chromium; scripts/test installs it where it can, and runs it"]
+async fn what_strangers_write_does_nothing_in_a_browser() {
+    let browser = Browser::find();
+    let (bench, file) = hostile_report().await;
     let page = browser.open(&bench, &file, "");
     assert!(page.console.is_empty(), "{:?}", page.console);
     assert!(page.dom.contains("<title>Evaluation: &lt;test&gt;.jsonl</title>"), "nobody changed the title");

@@ -1,4 +1,4 @@
-//! No words, since the tokenizer belongs to Qdrant's engine and this was built without it.
+//! No words: the tokenizer belongs to Qdrant's engine, and this build is without it.
 
 use super::Bm25Settings;
 use crate::Result;

@@ -16,9 +16,9 @@ impl Words {
             "b": settings.b,
             "avg_len": settings.average_length,
             "tokenizer": "multilingual",
-            // Plain words: stemming and stop words, which are per language, lost accuracy on
-            // both data sets they were measured on. There is no stemmer for Japanese, so
-            // naming it is how the engine is told to use none.
+            // Words as they are: stemming and stop words lost accuracy on both data sets that they
+            // were measured on. The engine has no stemmer for Japanese, so to name Japanese is to
+            // ask for none.
             "language": "japanese",
             "stopwords": { "languages": [], "custom": [] },
         });

@@ -1,12 +1,11 @@
-//! From an answer to the label: what the taxonomy allows is kept, what it does not is noted.
-//! Pure.
+//! From an answer to the label. What the taxonomy allows is kept; the rest is left out and noted. Pure.
 
 use crate::claude::{Answer, TokenUsage};
 use crate::data::label::{Label, Usage};
 use crate::data::taxonomy::{Attribute, Taxonomy};
 use crate::stages::parse::ParsedAnswer;
 
-/// Puts what an answer says into the label, in place of what an earlier one said.
+/// Puts what an answer says into the label, in place of what an earlier answer said.
 pub(super) fn read(parsed: ParsedAnswer, taxonomy: &Taxonomy, label: &mut Label) {
     let resolve = |name: &str| taxonomy.resolve(name).map(str::to_owned);
     label.intent = parsed.intent.as_deref().and_then(resolve);
@@ -14,7 +13,7 @@ pub(super) fn read(parsed: ParsedAnswer, taxonomy: &Taxonomy, label: &mut Label)
     (label.secondary, label.attributes, label.notes) = Default::default();
     for name in &parsed.secondary {
         match resolve(name) {
-            None => label.notes.push(format!("the secondary intent {name:?} is none of the taxonomy and was left out")),
+            None => label.notes.push(format!("the secondary intent {name:?} is not in the taxonomy and was left out")),
             Some(name) if label.intent.as_ref() == Some(&name) || label.secondary.contains(&name) => {}
             Some(name) => label.secondary.push(name),
         }
@@ -28,11 +27,11 @@ pub(super) fn read(parsed: ParsedAnswer, taxonomy: &Taxonomy, label: &mut Label)
     }
     let unknown = |name: &str| !taxonomy.attributes.iter().any(|attribute| attribute.is_named(name));
     for (name, _) in parsed.attributes.iter().filter(|(name, _)| unknown(name)) {
-        label.notes.push(format!("the attribute {name:?} is none of the taxonomy and was left out"));
+        label.notes.push(format!("the attribute {name:?} is not in the taxonomy and was left out"));
     }
 }
 
-/// The one allowed value that is given for an attribute, or why it is left out.
+/// The allowed value that the answer gives for an attribute, or why the attribute is left out.
 fn value_of<'a>(attribute: &'a Attribute, given: &[(String, String)]) -> Result<Option<&'a str>, String> {
     let mut value = None;
     for (_, answered) in given.iter().filter(|(name, _)| attribute.is_named(name)) {

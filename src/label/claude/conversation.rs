@@ -1,4 +1,4 @@
-//! One conversation about a ticket: a request, and what is asked back until an intent is named.
+//! One conversation about a ticket: a request, and the questions back until an intent is named.
 
 use super::answer::{doubt, read, usage};
 use super::{ClaudeLabeler, Offer};
@@ -8,22 +8,22 @@ use crate::data::label::Label;
 use crate::stages::parse::parse;
 use crate::{Error, ErrorKind, Result};
 
-/// Room for an answer that was cut off at the first try.
+/// Output tokens for the second try, after an answer that was cut off.
 const MORE_TOKENS: u32 = 4096;
 
 /// How a conversation ended.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum End {
-    /// With an intent, or with a doubt that no further question would lift.
+    /// It ended with an intent, or with a doubt that no further question would lift.
     Settled,
-    /// With a whole answer that names no intent of the taxonomy.
+    /// It ended with a whole answer that names no intent of the taxonomy.
     NoIntent,
 }
 
 impl ClaudeLabeler {
-    /// Asks which of the offered intents it is and puts what is answered into the label. An
-    /// answer that was cut off is asked for again with more room; one that names no intent is
-    /// asked back about, once for a ticket.
+    /// Asks which of the offered intents it is, and puts the answer into the label. An answer that was
+    /// cut off is asked for again with more room. After an answer that names no intent there is one
+    /// question back for a ticket.
     pub(super) async fn converse(
         &self,
         offer: &Offer<'_>,
@@ -35,7 +35,7 @@ impl ClaudeLabeler {
         loop {
             let answer = match self.ask(&request, label).await {
                 Ok(answer) => answer,
-                // What must stop the run, or waits for a batch, is not this ticket's matter.
+                // An error that stops the run, or a request that waits for a batch, is not this ticket's matter.
                 Err(e) if e.kind() == ErrorKind::Stopped || label.usage.requests == 0 => return Err(e),
                 Err(e) => {
                     // The earlier answers were paid for: keep what is known of them.

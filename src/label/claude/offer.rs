@@ -1,36 +1,36 @@
-//! Which intents a request describes: all of them, or those that retrieval puts forward.
+//! Which intents a request describes: all of them, or the shortlist.
 
 use crate::data::evidence::Evidence;
 use crate::data::taxonomy::{Intent, Taxonomy};
 
-/// With [`IntentsMode::Auto`], up to so many intents are all described in each prompt. Cached
-/// input costs a tenth, so a hundred cached definitions cost about as much as ten fresh ones,
-/// and the model sees them all.
+/// With [`IntentsMode::Auto`], each prompt describes all intents up to this number. Cached input costs a
+/// tenth, so a hundred cached definitions cost about as much as ten fresh ones, and the model sees
+/// them all.
 pub const ALL_INTENTS_UP_TO: usize = 100;
 
 /// Which intents a prompt describes.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum IntentsMode {
-    /// All of them up to [`ALL_INTENTS_UP_TO`], the shortlist above.
+    /// All intents up to [`ALL_INTENTS_UP_TO`], the shortlist above.
     #[default]
     Auto,
-    /// All of them, in the static part that is cached.
+    /// All intents, in the static part that is cached.
     All,
-    /// Those that retrieval puts forward for the ticket, and the fallback; all of them in a
-    /// second request where none of these fits.
+    /// The shortlist of the ticket, and the fallback. Where none of these fits, a second request has all
+    /// intents.
     Shortlist,
 }
 
 /// The intents that one request describes.
 pub(super) enum Offer<'a> {
-    /// All, in the static part.
+    /// All intents, in the static part.
     All,
-    /// These, in the part of the ticket, and an answer that says that none of them fits.
+    /// These intents, in the part of the ticket, and an answer that says that none of them fits.
     Shortlist { intents: Vec<&'a Intent>, way_out: String },
 }
 
 impl<'a> Offer<'a> {
-    /// The offer of the first request. Where retrieval puts nothing forward it is all intents.
+    /// The offer of the first request. Where the shortlist is empty, it is all intents.
     pub(super) fn of(mode: IntentsMode, evidence: &'a Evidence) -> Self {
         let taxonomy = &evidence.taxonomy;
         let all = match mode {
@@ -66,7 +66,7 @@ impl<'a> Offer<'a> {
         self.way_out().zip(answer).is_some_and(|(way_out, answer)| way_out.eq_ignore_ascii_case(answer))
     }
 
-    /// All names that may be answered, to ask for one of them again.
+    /// All names that may be answered. A question back lists them.
     pub(super) fn names(&self, taxonomy: &'a Taxonomy) -> Vec<&str> {
         let name = |intent: &'a Intent| intent.name.as_str();
         match self {
@@ -78,7 +78,7 @@ impl<'a> Offer<'a> {
     }
 }
 
-/// The answer that none of the intents offered fits: a name that no intent has.
+/// The answer that none of the offered intents fits: a name that no intent has.
 fn way_out(taxonomy: &Taxonomy) -> String {
     let mut name = String::from("none_of_these");
     while taxonomy.resolve(&name).is_some() {

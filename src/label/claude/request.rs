@@ -1,4 +1,4 @@
-//! The requests: a static part, the same bytes for every ticket, and the part of the ticket.
+//! The requests. Each has a static part, the same bytes for every ticket, and the part of the ticket.
 
 use std::sync::{Arc, PoisonError};
 
@@ -13,10 +13,10 @@ use crate::data::evidence::Evidence;
 use crate::data::taxonomy::{AttributeValue, Taxonomy};
 use crate::stages::prompt::AnswerForm;
 
-/// Room for two sentences of reasoning in any language, the intents and the attributes.
+/// Output tokens for an answer: two sentences of reasoning in any language, the intents and the attributes.
 const MAX_TOKENS: u32 = 1024;
 
-/// What all requests with the same offer share.
+/// The static part: what all requests with the same offer share.
 pub(super) struct Fixed {
     offers_all: bool,
     system: String,
@@ -45,7 +45,7 @@ impl ClaudeLabeler {
         })
     }
 
-    /// So many tokens for an answer, or as many as the model can give.
+    /// So many output tokens, or as many as the model can give.
     pub(super) fn room_of(&self, tokens: u32) -> u32 {
         tokens.min(self.model.max_output.unwrap_or(tokens))
     }
@@ -66,9 +66,9 @@ impl ClaudeLabeler {
     }
 }
 
-/// One static schema with all intents, whatever is offered for a ticket: another one for each
-/// ticket would defeat the caches of the prompt and of the grammar. Reasoning comes first, as
-/// the model writes it first.
+/// One static schema with all intents, whatever is offered for a ticket. A schema for each ticket would
+/// defeat the caches of the prompt and of the grammar. Reasoning comes first, so that the model writes it
+/// first.
 fn schema(taxonomy: &Taxonomy, way_out: Option<&str>) -> Value {
     let object = |properties: Map<String, Value>| {
         let required: Vec<&String> = properties.keys().collect();
@@ -83,7 +83,7 @@ fn schema(taxonomy: &Taxonomy, way_out: Option<&str>) -> Value {
     properties.insert("intent".into(), json!({"type": "string", "enum": answers}));
     properties.insert("secondary".into(), json!({"type": "array", "items": {"type": "string", "enum": names}}));
     if !taxonomy.attributes.is_empty() {
-        // In an object of their own, so that none can take another key's name.
+        // Attributes have an object of their own, so that none can take the name of another key.
         let attributes = taxonomy.attributes.iter().map(|attribute| {
             let values: Vec<&str> = attribute.values.iter().map(AttributeValue::name).collect();
             (attribute.name.clone(), json!({"type": "string", "enum": values}))

@@ -1,12 +1,12 @@
-//! The attributes of a ticket by the vote of its candidates.
+//! The attributes of a ticket, by the vote of its neighbours.
 
 use std::collections::BTreeMap;
 
 use crate::data::evidence::{Candidate, Evidence};
 use crate::stages::rank::{VOTERS, shares};
 
-/// Each attribute's value by the same weighted vote, among the voters of the winning intent that
-/// carry an allowed one. An attribute that none of them carries is left out.
+/// The value of each attribute, by the same weighted vote among the voters of the winning intent. Only
+/// voters with an allowed value count. Where there is none, the attribute is left out.
 pub(super) fn vote(evidence: &Evidence, winner: &str) -> BTreeMap<String, String> {
     let of_winner = || evidence.candidates.iter().take(VOTERS).filter(|candidate| candidate.intent() == winner);
     let mut attributes = BTreeMap::new();

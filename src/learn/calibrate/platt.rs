@@ -1,7 +1,7 @@
 //! From scores to probabilities: a logistic curve over the logit of the score (Platt 1999), with a
 //! prior on its two numbers, so that a hundred answers are enough. Pure.
 
-use crate::stages::confidence::{logit, sigmoid};
+use crate::statistics::{logit, sigmoid};
 
 /// Mean and standard deviation of the slope before anything is seen, and of the intercept: what
 /// two data sets have in common.

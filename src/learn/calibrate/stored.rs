@@ -204,7 +204,7 @@ impl Entry {
     }
 
     fn share_of_examples(&self, changed: usize) -> f64 {
-        use crate::measure::eval::stats::real;
+        use crate::statistics::real;
 
         real(changed) / real(self.examples_then.max(1))
     }

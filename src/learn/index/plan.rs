@@ -9,14 +9,14 @@ use crate::data::example::Example;
 
 /// Changes of at most one example in this many are written in place.
 const SMALL_SHARE: usize = 20;
-/// And at most this many, since what is changed in place lies outside the graph and is looked through whole.
+/// The most changes that are written in place. They lie outside the graph, and a search looks through all of them.
 const SMALL_COUNT: usize = 2_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Plan {
-    /// New ones, and those whose text changed.
+    /// New examples, and those whose text changed.
     pub(super) to_embed: Vec<Example>,
-    /// The text stays, something beside it changed.
+    /// Examples whose text stays and whose other fields changed.
     pub(super) to_relabel: HashMap<Uuid, Example>,
     pub(super) to_remove: HashSet<Uuid>,
     /// Keys in `to_embed` that the store already has.
@@ -60,7 +60,7 @@ impl Plan {
         plan
     }
 
-    /// Takes all that stays for embedding too.
+    /// Marks everything that stays for embedding too.
     pub(super) fn embed_again(&mut self, existing: &HashMap<Uuid, Example>) {
         for (key, stored) in existing {
             if !self.replaces(key) {
@@ -74,7 +74,7 @@ impl Plan {
         self.changes() == 0
     }
 
-    /// Whether writing in place is better than building the whole content anew.
+    /// Whether writing in place is better than building a new generation.
     ///
     /// `before` is what earlier runs changed in place: many small runs are a large one.
     pub(super) fn is_small(&self, existing: usize, before: usize) -> bool {

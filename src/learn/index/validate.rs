@@ -31,7 +31,7 @@ pub(super) fn examples(
         });
         let example = example.and_then(|example| match seen.get(&example.key) {
             None => Ok(Some(example)),
-            // A repetition of the same ticket with the same label is none the worse for it.
+            // The same ticket with the same label may be there several times.
             Some((first, _)) if is_repetition(&example, &examples[*first]) => Ok(None),
             Some((first, first_place)) => Err(conflict(&example, &examples[*first], first_place)),
         });
@@ -62,7 +62,7 @@ fn known_intent(name: &str, taxonomy: Option<&Taxonomy>) -> Result<String, Strin
             None if taxonomy.open => Ok(name.to_owned()),
             None => Err(format!(
                 "the intent {:?} is not in the taxonomy; correct it, or add it there or to the aliases of another",
-                crate::report::excerpt(name, 60)
+                crate::text::excerpt(name, 60)
             )),
         },
     }

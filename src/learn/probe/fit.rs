@@ -3,38 +3,30 @@
 use linfa::Dataset;
 use linfa::traits::Fit as _;
 use linfa_logistic::MultiLogisticRegression;
-use ndarray::{Array1, Array2, ArrayViewMut1};
+use ndarray::{Array1, Array2};
 
 use crate::{Error, Result};
 
-/// Strength of the L2 penalty. By cross-validation 0.05 is best or near it on two data sets.
+/// Strength of the L2 penalty. By cross-validation on two data sets, 0.05 is the best or near it.
 const PENALTY: f32 = 0.05;
-/// More change nothing on vectors of unit length.
+/// The most iterations. More change nothing on vectors of unit length.
 const ITERATIONS: u64 = 50;
-/// Multiplications that one fit may take: some ten seconds on one processor.
+/// How many multiplications one fit may take: some ten seconds on one processor.
 const BUDGET: usize = 60_000_000_000;
-/// Passes over the rows that an iteration takes, the search along its line included.
+/// How many passes over the rows an iteration takes, with its line search.
 const PASSES: usize = 3;
 
-/// How many rows a fit may use for so many numbers a row and classes.
+/// How many rows a fit may use, given the numbers in a row and the classes.
 pub(super) fn affordable_rows(dimension: usize, classes: usize) -> usize {
     let a_row = dimension * classes * PASSES * usize::try_from(ITERATIONS).unwrap_or(usize::MAX);
     BUDGET / a_row.max(1)
 }
 
-/// So many of them (or all, where there are fewer), evenly over their order: sorted by class, every
-/// class keeps its share.
+/// Takes so many items (or all, where there are fewer), evenly over their order. Sorted by class, every class
+/// keeps its share.
 pub(super) fn spread(ordered: &[usize], wanted: usize) -> Vec<usize> {
     let wanted = wanted.min(ordered.len());
     (0..wanted).map(|place| ordered[place * ordered.len() / wanted]).collect()
-}
-
-/// Logits into probabilities.
-pub(super) fn softmax(mut logits: ArrayViewMut1<f32>) {
-    let highest = logits.fold(f32::NEG_INFINITY, |highest, &logit| highest.max(logit));
-    logits.mapv_inplace(|logit| (logit - highest).exp());
-    let total = logits.sum();
-    logits /= total;
 }
 
 /// Weights (a row of `dimension` for each class) and, after them, biases. Classes without a row

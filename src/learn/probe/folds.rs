@@ -1,4 +1,4 @@
-//! What the regression says of examples that it has not learned from, for all examples.
+//! For every example, what a regression says of it that has not learned from it.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -6,11 +6,12 @@ use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 
 use super::fit;
 use super::train::{MIN_EXAMPLES, is_enough};
+use crate::statistics::softmax;
 use crate::{Error, Result};
 
 /// Every example is judged by a regression on the other four fifths.
 const FOLDS: usize = 5;
-/// Folds that are worked on at once.
+/// How many folds are worked on at once.
 const THREADS: usize = 2;
 
 /// The probability of each class (columns) for each example (rows of `vectors`, of unit length) by
@@ -26,7 +27,7 @@ pub fn out_of_fold(
     for &label in labels {
         counts[label] += 1;
     }
-    // Those that have an example left wherever one of them is judged.
+    // Classes with more than one example: wherever one is judged, another is left to learn from.
     let learnable = counts.iter().filter(|&&count| count > 1).count();
     if !is_enough(labels.len(), learnable) {
         return Ok(None);
@@ -68,13 +69,14 @@ pub fn out_of_fold(
     Ok(Some(all))
 }
 
-/// A row of probabilities for each vector, by weights as [`fit::fit`] gives them.
+/// A row of probabilities for each vector, by the weights of [`fit::fit`].
 fn opinions(vectors: &Array2<f32>, weights: &[f32], classes: usize) -> Result<Array2<f32>> {
     let (rows, biases) = weights.split_at(classes * vectors.ncols());
     let rows = ArrayView2::from_shape((classes, vectors.ncols()), rows)
         .map_err(|e| Error::internal(format!("the probe's weights have the wrong shape: {e}")))?;
     let mut opinions = vectors.dot(&rows.t()) + ArrayView1::from(biases);
-    opinions.outer_iter_mut().for_each(fit::softmax);
+    // The rows of a matrix in standard order are slices.
+    opinions.outer_iter_mut().filter_map(ndarray::ArrayViewMut1::into_slice).for_each(softmax);
     Ok(opinions)
 }
 

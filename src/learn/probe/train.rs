@@ -1,29 +1,32 @@
-//! Trains the probe from a store, and finds out whether to listen to it.
+//! Trains the probe from a store, and finds out whether it helps.
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Instant;
 
-use super::{Header, Probe, VERSION, fit};
+use super::fit;
+use crate::data::probe::{Header, Probe, VERSION};
 use crate::data::taxonomy::{Intent, Taxonomy};
-use crate::embed::{Embedder, cosine, embed_checked};
-use crate::measure::eval::stats::{percentile, real};
+use crate::embed::{Embedder, embed_checked};
 use crate::stages::rank::{VOTERS, product, shares};
 use crate::stages::unknown::familiarity;
+use crate::statistics::cosine;
+use crate::statistics::{percentile, real};
 use crate::store::{ExampleStore, PROBE_BLOB, Pages};
 use crate::{Error, Result};
 
-/// With fewer examples, or fewer for each intent, the neighbours know as much.
+/// With fewer examples, or fewer for each intent, no probe is trained: the neighbours know as much.
 pub(super) const MIN_EXAMPLES: usize = 200;
 const MIN_PER_INTENT: usize = 4;
-/// It is trained again when this share of the examples has changed.
+/// The probe is trained again when this share of the examples has changed.
 const STALE_SHARE: f64 = 0.1;
 /// The description of an intent counts as so many examples of it.
 const DESCRIPTION_WEIGHT: usize = 8;
-/// One example in this many is held out to see whether the probe helps, and at most so many.
+/// One example in this many is held out to see whether the probe helps.
 const HELD_OUT: usize = 5;
+/// The most examples that are held out.
 const MAX_HELD_OUT: usize = 1_000;
-/// So many of the held-out examples are less familiar than the floor. They are harder than new
-/// tickets, which have all examples to resemble, so that of those far fewer are below it.
+/// The share of the held-out examples that lie below the floor of novelty. Far fewer new tickets lie below
+/// it, because they have all examples to resemble.
 const UNKNOWN_SHARE: f64 = 0.05;
 
 /// What training took and found.
@@ -35,15 +38,15 @@ pub struct TrainedProbe {
     pub intents: usize,
     /// Seconds.
     pub seconds: f64,
-    /// Accuracy of the nearest neighbours by cosine on a held-out fifth.
+    /// Accuracy of the neighbours' vote on a held-out fifth.
     pub neighbours_accuracy: f64,
-    /// With the probe beside them.
+    /// Accuracy of vote and probe together on that fifth.
     pub accuracy: f64,
-    /// Whether it is listened to.
+    /// Whether the probe is used.
     pub useful: bool,
 }
 
-/// Trains the store's probe where there is none yet, or enough has changed; says so when it did.
+/// Trains the store's probe where there is none yet, or where enough has changed; `None` when it did not.
 /// `taxonomy` is the store's own, if it has one.
 pub async fn refresh(
     store: &dyn ExampleStore,
@@ -88,10 +91,10 @@ pub async fn refresh(
     Ok(Some(outcome))
 }
 
-/// Vectors of what the taxonomy says about its intents.
+/// The vectors of the intents' descriptions.
 async fn describe(embedder: &dyn Embedder, taxonomy: Option<&Taxonomy>) -> Result<Vec<(String, Vec<f32>)>> {
     let intents = taxonomy.map(|taxonomy| taxonomy.intents.as_slice()).unwrap_or_default();
-    // What is said of the fallback is what its tickets are not.
+    // The description of the fallback says what its tickets are not.
     let is_told = |intent: &&Intent| {
         !intent.description.is_empty() && taxonomy.is_some_and(|taxonomy| !taxonomy.is_fallback(&intent.name))
     };
@@ -119,8 +122,8 @@ impl Rows {
     }
 }
 
-/// Trains on labelled vectors of unit length. `described` are vectors of what is written about
-/// intents. `None` when there are too few examples.
+/// Trains on labelled vectors of unit length. `described` are the vectors of descriptions. `None` when
+/// there are too few examples.
 pub fn train(
     examples: &[(String, Vec<f32>)],
     described: &[(String, Vec<f32>)],
@@ -192,7 +195,7 @@ pub fn train(
         seconds: begun.elapsed().as_secs_f64(),
         neighbours_accuracy: share(alone),
         accuracy: share(together),
-        // A few hundred trials cannot tell a point; nearly always it helps.
+        // A few hundred trials cannot tell a difference of a point, and nearly always the probe helps.
         useful: together * 100 >= alone * 99,
     };
     let mut familiar: Vec<f64> = trials.iter().map(|trial| f64::from(trial.familiarity())).collect();

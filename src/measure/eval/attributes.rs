@@ -3,11 +3,11 @@
 use serde::Serialize;
 
 use super::metrics::{self, Scored};
-use super::stats::{self, real};
 use crate::Result;
 use crate::data::taxonomy::{Attribute, Taxonomy};
 use crate::data::ticket::LabelledTicket;
 use crate::pipeline::Classification;
+use crate::statistics::{real, wilson};
 
 /// How an arm did on one attribute.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -41,7 +41,7 @@ pub(super) fn scores(
             name: attribute.name.clone(),
             n,
             accuracy: real(right) / real(n),
-            ci95: stats::wilson(right, n),
+            ci95: wilson(right, n),
             macro_f1: metrics::macro_f1(&metrics::by_intent(&scored)),
         })
     };

@@ -9,9 +9,9 @@ use rand::seq::SliceRandom as _;
 use serde::Serialize;
 
 use super::run::{Answered, answer};
-use super::stats::{real, wilson};
 use super::{EvalOptions, Progress, TemporaryStores};
 use crate::data::ticket::LabelledTicket;
+use crate::statistics::{real, wilson};
 use crate::{Error, Result};
 
 /// A point of a learning curve.

@@ -5,16 +5,15 @@ use serde::Serialize;
 use super::Usage;
 use super::arm::{Arm, Shows};
 use super::attributes::{self, AttributeScore};
-use super::bootstrap;
 use super::metrics::{self, CaseScore, IntentScore, Scored};
 use super::record::Record;
 use super::run::ArmAnswers;
-use super::stats::{self, real};
 use crate::data::taxonomy::Taxonomy;
 use crate::data::ticket::LabelledTicket;
-use crate::learn::calibrate::{Bin, expected_calibration_error, reliability};
 use crate::pipeline::Classification;
 use crate::stages::decide::Decision;
+use crate::statistics::reliability::{Bin, expected_calibration_error, reliability};
+use crate::statistics::{bootstrap, percentile, real, wilson};
 use crate::{Error, ErrorKind, Result};
 
 /// How one arm did.
@@ -71,7 +70,7 @@ pub struct ArmReport {
     pub cost_per_ticket_usd: Option<f64>,
     /// Time from ticket to decision.
     pub latency_ms: Percentiles,
-    /// Accuracy by case.
+    /// Accuracy by case, where a column of cases was named; empty otherwise.
     pub cases: Vec<CaseScore>,
     /// Scores of the attributes that the tickets carry.
     pub attributes: Vec<AttributeScore>,
@@ -113,12 +112,14 @@ pub(super) struct Tested<'a> {
     pub(super) gold: &'a [String],
     pub(super) has_duplicate: &'a [bool],
     pub(super) taxonomy: &'a Taxonomy,
+    /// The attribute that says the case.
+    pub(super) case_column: Option<&'a str>,
     /// For the bootstrap.
     pub(super) seed: u64,
 }
 
 pub(super) fn arm(arm: &Arm, tested: Tested<'_>, of_arm: ArmAnswers) -> Result<ArmReport> {
-    let Tested { tickets, gold, has_duplicate, taxonomy, seed } = tested;
+    let Tested { tickets, gold, has_duplicate, taxonomy, case_column, seed } = tested;
     let ArmAnswers { answers, stable } = of_arm;
     // When nothing at all was answered there is nothing to measure: say why instead.
     if let Some(Err(first)) = answers.first()
@@ -137,7 +138,7 @@ pub(super) fn arm(arm: &Arm, tested: Tested<'_>, of_arm: ArmAnswers) -> Result<A
     let (mut routed, mut routed_right, mut reviews, mut errors, mut usage, mut cost_usd, mut model) =
         (0, 0, 0, 0, Usage::default(), Some(0.0), None);
     for ((labelled, gold), answer) in tickets.iter().zip(gold).zip(answers) {
-        let case = labelled.ticket.attributes.get("case").map(String::as_str);
+        let case = case_column.and_then(|column| labelled.ticket.attribute(column));
         let (mut is_routed, mut confidence) = (false, None);
         let (intent, error) = match &answer {
             Ok(answer) => {
@@ -178,12 +179,12 @@ pub(super) fn arm(arm: &Arm, tested: Tested<'_>, of_arm: ArmAnswers) -> Result<A
         model,
         n,
         accuracy: real(right) / real(n),
-        ci95: stats::wilson(right, n),
+        ci95: wilson(right, n),
         n_without_duplicates: n_others,
         accuracy_without_duplicates: (n_others > 0)
             .then(|| real(others().filter(|(score, _)| score.correct).count()) / real(n_others)),
         macro_f1: metrics::macro_f1(&intents),
-        macro_f1_ci95: bootstrap::macro_f1(&scored, seed),
+        macro_f1_ci95: metrics::macro_f1_interval(&scored, seed),
         escalated,
         consistency: (!stable.is_empty()).then(|| real(stable.iter().filter(|same| **same).count()) / real(n)),
         reviews,
@@ -197,8 +198,8 @@ pub(super) fn arm(arm: &Arm, tested: Tested<'_>, of_arm: ArmAnswers) -> Result<A
         cost_usd,
         cost_ci95: costs.map(|costs| bootstrap::total(&costs, seed)),
         cost_per_ticket_usd: cost_usd.map(|cost| cost / real(n)),
-        latency_ms: Percentiles { p50: stats::percentile(&latencies, 0.5), p95: stats::percentile(&latencies, 0.95) },
-        cases: metrics::by_case(&scored),
+        latency_ms: Percentiles { p50: percentile(&latencies, 0.5), p95: percentile(&latencies, 0.95) },
+        cases: if case_column.is_some() { metrics::by_case(&scored) } else { Vec::new() },
         attributes,
         intents,
         mistakes,

@@ -8,8 +8,8 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use serde::Serialize;
 
-use super::stats::real;
 use crate::data::ticket::{LabelledTicket, text_hash};
+use crate::statistics::real;
 use crate::{Error, Result};
 
 /// How a file is divided.

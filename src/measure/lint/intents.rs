@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::judge::Judged;
 use super::{Corpus, Kind, Suggestion};
-use crate::measure::eval::stats::real;
+use crate::statistics::real;
 
 /// An intent should have at least so many examples: as many as a prompt shows.
 pub const FEW: usize = crate::pipeline::DEFAULT_K;

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, HashSet};
 
 use super::judge::Judged;
 use super::{Corpus, Kind, SURE, Suggestion};
-use crate::measure::eval::stats::wilson;
 use crate::stages::rank::TEMPERATURE;
+use crate::statistics::wilson;
 
 /// An example that misled fewer tickets is not reported: that may be chance.
 const MISLED: usize = 2;

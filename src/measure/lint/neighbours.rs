@@ -66,7 +66,7 @@ fn best(cosines: ArrayView1<f32>, own: usize, keep: usize) -> Vec<Neighbour> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::embed::cosine;
+    use crate::statistics::cosine;
 
     /// More rows than a block has, compared with a plain search.
     #[test]

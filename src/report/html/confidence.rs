@@ -6,8 +6,8 @@ use super::plots::HEIGHT;
 use super::svg::{Axis, Svg, Unit, frame, key, style};
 use crate::measure::eval::ArmReport;
 use crate::measure::eval::curves::{self, Coverage};
-use crate::measure::eval::stats::{percentile, real};
 use crate::report::{dollars, interval, percent};
+use crate::statistics::{percentile, real};
 
 /// How many points a coverage curve has at most: more could not be told apart.
 const POINTS: usize = 240;
@@ -48,12 +48,11 @@ fn thinned(mut points: Vec<Coverage>, n: usize) -> Vec<Coverage> {
 /// Each arm's confidence against its accuracy.
 pub(super) fn reliability(arms: &[ArmReport]) -> Vec<Value> {
     let plot = |(i, arm): (usize, &ArmReport)| {
-        let reliability = curves::reliability(&arm.records)?;
         let (axis, mark) = (Axis::whole(), style(i));
         let label = format!("Confidence of {} against accuracy", arm.name);
         let mut svg = frame(220.0, &label, (&axis, "confidence"), (&axis, "accuracy"));
         svg.line("ideal", (0.0, 0.0), (1.0, 1.0));
-        for bin in &reliability.bins {
+        for bin in &arm.reliability {
             let x = axis.at(bin.confidence);
             svg.line(&format!("whisker thin {mark}"), (x, axis.at(bin.ci95.0)), (x, axis.at(bin.ci95.1)));
             let hint = format!(
@@ -66,11 +65,11 @@ pub(super) fn reliability(arms: &[ArmReport]) -> Vec<Value> {
             svg.mark(i, (x, axis.at(bin.accuracy)), &hint);
         }
         let calibrated = arm.records.iter().all(|record| record.calibrated || record.error.is_some());
-        Some(context! {
-            name => arm.name, key => key(i), plot => svg.finish(), error => percent(reliability.error), calibrated,
-        })
+        let error = percent(arm.calibration_error);
+        context! { name => arm.name, key => key(i), plot => svg.finish(), error, calibrated }
     };
-    arms.iter().enumerate().filter_map(plot).collect()
+    // An arm without any intent has no confidence to look at.
+    arms.iter().enumerate().filter(|(_, arm)| !arm.reliability.is_empty()).map(plot).collect()
 }
 
 /// How long the answers of each arm took.

@@ -6,7 +6,8 @@ use super::svg::key;
 use super::tables::NONE;
 use crate::measure::eval::EvalReport;
 use crate::measure::eval::record::{Record, Shown};
-use crate::report::{excerpt, percent};
+use crate::report::percent;
+use crate::text::excerpt;
 
 /// How many tickets are shown at most.
 const CARDS: usize = 300;

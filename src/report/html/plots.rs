@@ -3,10 +3,9 @@
 use minijinja::Value;
 
 use super::svg::{Axis, Svg, Unit, frame, style};
-use crate::measure::eval::ArmReport;
-use crate::measure::eval::stats::real;
-use crate::measure::eval::{CurvePoint, curves};
+use crate::measure::eval::{ArmReport, CurvePoint};
 use crate::report::{dollars, interval, percent};
+use crate::statistics::{mean, real};
 
 /// Pixels between two names that would lie over each other otherwise.
 const NAME_GAP: f64 = 16.0;
@@ -40,7 +39,7 @@ pub(super) fn cost(arms: &[ArmReport]) -> Option<Value> {
     }
     let known = arms.iter().enumerate().filter_map(|(place, arm)| {
         let costs: Option<Vec<f64>> = arm.records.iter().filter(|r| r.error.is_none()).map(|r| r.cost_usd).collect();
-        costs.map(|costs| Dot { place, arm, cost: curves::mean(&costs) })
+        costs.map(|costs| Dot { place, arm, cost: mean(&costs) })
     });
     let dots: Vec<Dot> = known.collect();
     let top = dots.iter().map(|dot| dot.cost.1.1).fold(0.0, f64::max);

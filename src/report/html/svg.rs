@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 
 use minijinja::{HtmlEscape, Value};
 
-use crate::measure::eval::stats::real;
+use crate::statistics::real;
 
 /// Shares of width and height, upwards.
 pub(super) type Point = (f64, f64);

@@ -7,9 +7,9 @@ use minijinja::{Value, context};
 use super::plots::track;
 use super::svg::key;
 use crate::measure::eval::confusion::{Confusion, most_confused};
-use crate::measure::eval::stats::real;
 use crate::measure::eval::{ArmReport, EvalReport};
 use crate::report::{dollars, interval, percent};
+use crate::statistics::real;
 
 /// How many intents a confusion matrix has at most.
 const MATRIX: usize = 30;

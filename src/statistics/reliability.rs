@@ -3,7 +3,7 @@
 
 use serde::Serialize;
 
-use crate::measure::eval::stats::real;
+use super::{real, wilson};
 
 /// Bins of equal width.
 const BINS: u8 = 10;
@@ -21,12 +21,13 @@ pub struct Bin {
     pub confidence: f64,
     /// Share of them that is right.
     pub accuracy: f64,
+    /// Its 95 % Wilson interval.
+    pub ci95: (f64, f64),
 }
 
 /// Reliability of probabilities (each with whether the answer was right), by ten bins of equal
 /// width; empty ones are left out.
-#[must_use]
-pub fn reliability(answers: &[(f32, bool)]) -> Vec<Bin> {
+pub(crate) fn reliability(answers: &[(f32, bool)]) -> Vec<Bin> {
     let width = 1.0 / f64::from(BINS);
     let bin = |number: u8| {
         let (from, to) = (f64::from(number) * width, f64::from(number + 1) * width);
@@ -34,16 +35,15 @@ pub fn reliability(answers: &[(f32, bool)]) -> Vec<Bin> {
         let inside: Vec<_> = answers.iter().filter(|(p, _)| is_in(f64::from(*p))).collect();
         let n = inside.len();
         let confidence = inside.iter().map(|(p, _)| f64::from(*p)).sum::<f64>() / real(n);
-        let accuracy = real(inside.iter().filter(|(_, right)| *right).count()) / real(n);
-        (n > 0).then_some(Bin { from, to, n, confidence, accuracy })
+        let right = inside.iter().filter(|(_, right)| *right).count();
+        (n > 0).then(|| Bin { from, to, n, confidence, accuracy: real(right) / real(n), ci95: wilson(right, n) })
     };
     (0..BINS).filter_map(bin).collect()
 }
 
 /// The mean distance of probability and accuracy over the bins, weighted by their answers; 0 for
 /// none.
-#[must_use]
-pub fn expected_calibration_error(bins: &[Bin]) -> f64 {
+pub(crate) fn expected_calibration_error(bins: &[Bin]) -> f64 {
     let n: usize = bins.iter().map(|bin| bin.n).sum();
     bins.iter().map(|bin| real(bin.n) * (bin.confidence - bin.accuracy).abs()).sum::<f64>() / real(n.max(1))
 }
