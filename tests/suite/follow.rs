@@ -11,7 +11,7 @@ use ticket_router::input::{self, InputOptions};
 use ticket_router::learn::index::{IndexOptions, index};
 use ticket_router::learn::learner::{Learner, fold_in};
 use ticket_router::learn::relabel::{Change, relabel};
-use ticket_router::pipeline::Retriever;
+use ticket_router::pipeline::{Retriever, Scope};
 use ticket_router::store::{Reader, ServerStore, manifest_of};
 use ticket_router::{
     Content as _, EdgeStore, Embedder, ErrorKind, ExampleStore, LabelledTicket, Result, Taxonomy, Ticket,
@@ -49,7 +49,8 @@ fn ticket(id: &str, text: &str, intent: &str) -> LabelledTicket {
 async fn fill(store: &dyn ExampleStore, folder: &Path, taxonomy: Option<&str>) {
     let file = folder.join("tickets.jsonl");
     let row = |n: usize| {
-        let (text, intent) = if n % 2 == 0 { ("my parcel is late", "order") } else { ("zzz quick fox", "fox") };
+        let (text, intent) =
+            if n.is_multiple_of(2) { ("my parcel is late", "order") } else { ("zzz quick fox", "fox") };
         format!("{{\"id\": \"{n}\", \"text\": \"{text} {n}\", \"intent\": \"{intent}\"}}\n")
     };
     std::fs::write(&file, (0..40).map(row).collect::<String>()).unwrap();
@@ -66,7 +67,7 @@ async fn in_a_folder(folder: &Path, taxonomy: Option<&str>) -> Arc<EdgeStore> {
 }
 
 async fn found(retriever: &Retriever, text: &str) -> Vec<(String, String)> {
-    let gathered = retriever.gather(Ticket::new(text)).await.unwrap();
+    let gathered = retriever.gather(Ticket::new(text), Scope::default()).await.unwrap();
     let pair = |candidate: &Candidate| {
         (candidate.example.labelled.ticket.id.clone(), candidate.example.labelled.intent.clone())
     };

@@ -8,8 +8,8 @@ use tempfile::TempDir;
 use ticket_router::input::{self, InputOptions};
 use ticket_router::learn::index::{IndexOptions, index};
 use ticket_router::{
-    Classifier, Content as _, Decision, EdgeStore, Embedder, ErrorKind, Evidence, ExampleStore, Label, Labeler,
-    Options, ReasonCode, Result, Ticket, VoteLabeler,
+    Classifier, Content as _, Decision, EdgeStore, Embedder, ErrorKind, Evidence, Label, Labeler, Options, ReasonCode,
+    Result, Ticket, VoteLabeler,
 };
 
 /// Counts letters: a small embedder of one's own.
