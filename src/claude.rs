@@ -1,8 +1,8 @@
 //! The client of the Messages API: models, requests, pace, retries, journal, batches.
 //!
 //! A request goes through an [`AnswerSource`], which looks into the [`Journal`] first, asks
-//! the [`Ledger`] whether it may be paid, and sends it through the [`Client`], at the pace
-//! that all workers share.
+//! the [`Ledger`] whether it may be paid for, and sends it through the [`Client`] at the pace that all
+//! workers share.
 
 mod batch;
 mod client;
@@ -27,5 +27,5 @@ pub use pace::PaceLimits;
 pub use source::{AnswerSource, Asked, Pending};
 pub use wire::{Answer, CacheControl, Message, OutputConfig, OutputFormat, Request, SystemBlock, Thinking, TokenUsage};
 
-/// The model that is asked unless another is named.
+/// The default model.
 pub const DEFAULT_MODEL: &str = "claude-haiku-5-5";

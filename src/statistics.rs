@@ -13,12 +13,12 @@ pub(crate) use share::{at_most, clopper_pearson_low, wilson};
 pub use vector::cosine;
 pub(crate) use vector::softmax;
 
-/// The quantile of the standard normal distribution at 97.5 %: of two-sided intervals of 95 %.
+/// The quantile of the standard normal distribution at 97.5 %, for two-sided intervals of 95 %.
 const Z95: f64 = 1.959_963_984_540_054;
-/// Scores of 0 and 1 have no logit: they are drawn in by so much.
+/// Scores of 0 and 1 have no logit, so they are moved inwards by so much.
 const MARGIN: f64 = 1e-4;
 
-/// A count as a number to reckon with.
+/// A count as a real number.
 #[expect(clippy::cast_precision_loss, reason = "counts are far below 2^52")]
 pub(crate) fn real(count: usize) -> f64 {
     count as f64

@@ -2,7 +2,8 @@
 //!
 //! Results go into the journal under the keys that serve as `custom_id`, so a batch only fills
 //! the journal; the run then answers from it. The journal also remembers which batches are
-//! about to be made and under way, so a run that is stopped collects them when it is started again.
+//! about to be made and which are under way, so a run that was stopped collects them when it is started
+//! again.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -23,22 +24,22 @@ mod settle;
 use object::{BatchObject, parse};
 use results::Unanswered;
 
-/// A request that comes back expired or failed is submitted so many times.
+/// How often a request is submitted in all, when it comes back expired or failed.
 const ROUNDS: u32 = 3;
-/// A batch that certainly was not made is tried so many times.
+/// How often making a batch is tried, when it certainly was not made.
 const CREATIONS: u32 = 3;
 
-/// Bounds of one batch, and how patiently it is waited for.
+/// Bounds of one batch, and how it is waited for.
 #[derive(Debug, Clone, Copy)]
 pub struct BatchSettings {
     /// Requests in one batch; the API takes 100,000.
     pub max_requests: usize,
     /// Bytes in one batch; the API takes 256 MB.
     pub max_bytes: usize,
-    /// Between two looks at a batch.
+    /// The time between two looks at a batch.
     pub poll: Duration,
-    /// Whether requests are sent again of which cannot be told whether a batch holds them. They may
-    /// be paid for twice.
+    /// Whether requests are sent again although a batch may hold them already, and nothing can tell. They
+    /// may be paid for twice.
     pub resend: bool,
 }
 
@@ -60,7 +61,7 @@ pub struct Batches {
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Send + Sync);
 
 impl Batches {
-    /// For one run.
+    /// The batches of one run.
     #[must_use]
     pub fn new(client: Arc<Client>, journal: Arc<Journal>, ledger: Arc<Ledger>, settings: BatchSettings) -> Self {
         Self { client, journal, ledger, settings }
@@ -70,14 +71,14 @@ impl Batches {
     /// runs of the journal left under way, then submits the rest. Returns the requests that
     /// failed for good, with the reason.
     ///
-    /// Batches that together may cost more than the bound are sent one after the other, as what
-    /// those before them did cost becomes known. Fails with kind
+    /// Batches that together may cost more than the bound are sent one after the other: each waits until
+    /// the cost of those before it is known. Fails with kind
     /// [`Stopped`](crate::ErrorKind::Stopped) when the next one may pass the bound, and when it
     /// cannot be told whether a batch was made (see [`BatchSettings::resend`]).
     pub async fn fulfil(&self, wanted: Vec<Pending>, progress: Progress<'_>) -> Result<HashMap<RequestKey, String>> {
         let mut unanswered = Unanswered::default();
         let mut submissions: HashMap<RequestKey, u32> = HashMap::new();
-        // A batch takes each name once.
+        // Names are unique within a batch.
         let mut names = HashSet::new();
         let mut missing: Vec<Pending> =
             wanted.into_iter().filter(|pending| names.insert(pending.key.clone())).collect();
@@ -132,7 +133,7 @@ impl Batches {
         let body = Bytes::from(body(part));
         let mut tries = 0;
         loop {
-            // In the journal first: a run that is killed from here on leaves a trace of its batch.
+            // The journal comes first: a run that is killed from here on leaves a trace of its batch.
             let intent = self.journal.intend(part.iter().map(|pending| pending.key.clone()).collect())?;
             let lost = match self.create(&url, body.clone()).await {
                 Ok(Ok(batch)) => {
@@ -156,7 +157,7 @@ impl Batches {
         }
     }
 
-    /// The batch; within, why it is not known whether it was made.
+    /// Makes a batch. The inner error says why it is not known whether the batch was made.
     async fn create(&self, url: &reqwest::Url, body: Bytes) -> Result<Result<BatchObject>> {
         Ok(match self.client.create(url, body).await? {
             Created::Answered(answer) => parse(&answer),
@@ -196,7 +197,7 @@ impl Batches {
     }
 }
 
-/// The body that makes a batch, of the very bytes whose hash is the key. A `custom_id` needs no
+/// The body that makes a batch. It holds the very bytes whose hash is the key. A `custom_id` needs no
 /// escaping.
 fn body(part: &[Pending]) -> Vec<u8> {
     let mut body = b"{\"requests\":[".to_vec();
@@ -210,7 +211,7 @@ fn body(part: &[Pending]) -> Vec<u8> {
     body
 }
 
-/// Parts that keep to the bounds of one batch.
+/// Splits requests into parts that keep to the bounds of one batch.
 fn split<'a>(requests: &'a [Pending], settings: &BatchSettings) -> Vec<&'a [Pending]> {
     let (mut parts, mut start, mut bytes) = (Vec::new(), 0, 0);
     for (position, pending) in requests.iter().enumerate() {

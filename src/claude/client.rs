@@ -15,28 +15,28 @@ use super::pace::{Pace, PaceLimits};
 use super::{Answer, Credentials, Request, retry};
 use crate::{Error, ErrorKind, Remedy, Result};
 
-/// So many 429 without `retry-after`, one after the other and for one request, with no success
-/// by anyone in between, are not a rate limit but a spend cap.
+/// So many 429 without `retry-after` in a row are a spend limit and not a rate limit. They count for one
+/// request, while no other request succeeds.
 const SPEND_CAP_TRIES: u32 = 5;
 
-/// Where and how patiently to call.
+/// Where to call, and how long to wait.
 #[derive(Debug, Clone)]
 pub struct ClientSettings {
     /// `https://api.anthropic.com`, or a gateway that speaks the same API.
     pub base_url: String,
-    /// Who calls.
+    /// The key or token.
     pub credentials: Credentials,
-    /// How often a request that failed is sent again; the official SDKs say 2. Being told to
-    /// slow down (429, 529) does not count: that is waited out until the deadline.
+    /// How often a request that failed is sent again; 2 in the official SDKs. An answer that says to slow
+    /// down (429, 529) does not count: it is waited out until the deadline.
     pub retries: u32,
-    /// For making the connection.
+    /// How long making a connection may take.
     pub connect_timeout: Duration,
-    /// For one request from its start to the last byte of the answer.
+    /// How long one request may take, from its start to the last byte of the answer.
     pub timeout: Duration,
-    /// From a request's first sending to giving up on it.
+    /// How long a request is tried, from its first sending on.
     pub deadline: Duration,
-    /// For so long after an answer that every other request would meet too (a wrong key, a spend
-    /// limit) none is sent; then one goes first to see whether it still holds.
+    /// How long no request is sent after a refusal that every other request would meet too (a wrong key,
+    /// a spend limit). Then one goes first to see whether the refusal still holds.
     pub refusal_pause: Duration,
     /// How fast requests go out.
     pub pace: PaceLimits,
@@ -74,19 +74,19 @@ pub struct Client {
     refusal_pause: Duration,
 }
 
-/// Answers that every other request would meet too: a wrong key, a spend limit.
+/// Refusals that every other request would meet too: a wrong key, a spend limit.
 #[derive(Default)]
 struct Refusals {
-    /// How many there were.
+    /// How many refusals there were.
     count: u64,
-    /// The last one and its moment, unless a request succeeded since.
+    /// The last refusal and its moment; `None` once a request succeeded.
     last: Option<(Instant, Error)>,
 }
 
-/// What became of something that was to be created.
+/// What became of a request that creates something.
 pub(super) enum Created {
     Answered(Vec<u8>),
-    /// The request may have been carried out, or not.
+    /// It is not known whether the request was carried out.
     Unknown(Error),
 }
 
@@ -112,10 +112,10 @@ impl Client {
         })
     }
 
-    /// Sends a request, at the common pace and again where that may help.
+    /// Sends a request at the common pace, and sends it again where that may help.
     #[tracing::instrument(name = "request", skip_all, fields(model = request.model))]
     pub(super) async fn send(&self, request: &Request, body: Bytes) -> Result<Answer> {
-        // Rough on purpose: the pace needs an order of magnitude before the API has counted.
+        // This is rough on purpose: before the API has counted, the pace needs an order of magnitude.
         let (input_tokens, output_tokens) = (body.len() as u64 / 4, u64::from(request.max_tokens) / 4);
         let url = self.http.url("/v1/messages")?;
         let mut tries = Tries::new(self);
@@ -161,7 +161,7 @@ impl Client {
                 }
             })?;
             if pushed_back {
-                // Everybody waits; this one comes back through `admit` like all others.
+                // Every request waits now. This one comes back through `admit` like all others.
                 permit.pushed_back(wait);
                 drop(permit);
             } else {
@@ -171,7 +171,7 @@ impl Client {
         }
     }
 
-    /// Calls another endpoint, with the same retries but apart from the pace.
+    /// Calls another endpoint, with the same retries but without the pace.
     pub(super) async fn call(&self, method: Method, url: &Url, body: Option<Bytes>) -> Result<Vec<u8>> {
         let mut tries = Tries::new(self);
         loop {
@@ -187,14 +187,14 @@ impl Client {
         self.refusals.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The refusal for all that a request met while it waited, or that was a moment ago.
+    /// The refusal that holds for all requests, if there was one while this request waited or a moment ago.
     fn refusal(&self, count_before: u64) -> Option<Error> {
         let refusals = self.refusals();
         let (moment, e) = refusals.last.as_ref()?;
         (refusals.count > count_before || moment.elapsed() < self.refusal_pause).then(|| e.clone())
     }
 
-    /// Reads a body line by line; after a failure from its start again. The deadline counts from the
+    /// Reads a body line by line, and after a failure once more from its start. The deadline counts from the
     /// first failure: a long body is no reason to give up.
     pub(super) async fn lines(&self, url: &Url, line: &mut LineReader<'_>) -> Result<()> {
         let mut tries = Tries::new(self);
@@ -205,8 +205,8 @@ impl Client {
         Ok(())
     }
 
-    /// Creates what costs money: sent again only when the API has certainly not acted. The deadline
-    /// counts from the first failure, as a large body takes its time.
+    /// Sends a request that costs money. It is sent again only when the API has certainly not acted. The
+    /// deadline counts from the first failure, because a large body takes its time.
     pub(super) async fn create(&self, url: &Url, body: Bytes) -> Result<Created> {
         let mut tries = Tries::new(self);
         loop {
@@ -248,7 +248,7 @@ impl Client {
     }
 }
 
-/// 429 and 529 ask for patience; anything else failed on its own.
+/// Whether an answer says to slow down: 429 and 529 do. Any other failure is the request's own.
 fn is_push_back(failure: &Failure) -> bool {
     matches!(failure.status.map(|status| status.as_u16()), Some(429 | 529)) && failure.retryable
 }
@@ -257,11 +257,11 @@ fn is_push_back(failure: &Failure) -> bool {
 struct Tries<'a> {
     client: &'a Client,
     begun: Option<Instant>,
-    /// Failures that were the request's own.
+    /// How often the request itself failed.
     failures: u32,
-    /// Times it was told to slow down.
+    /// How often it was told to slow down.
     push_backs: u32,
-    /// 429 without `retry-after` in a row, and how many successes there were at the first.
+    /// The 429 without `retry-after` in a row, and how many successes there were at the first of them.
     unexplained: u32,
     successes_then: u64,
 }
@@ -271,7 +271,7 @@ impl<'a> Tries<'a> {
         Self { client, begun: None, failures: 0, push_backs: 0, unexplained: 0, successes_then: 0 }
     }
 
-    /// The deadline counts from the first sending, not from queueing up for it.
+    /// The deadline counts from the first sending, not from the wait before it.
     fn begin(&mut self) {
         self.begun.get_or_insert_with(Instant::now);
     }

@@ -3,37 +3,38 @@
 use super::Model;
 use serde::Serialize;
 
-/// Bytes of a prompt to a token, where nothing was counted: between English prose (about 4)
-/// and dense scripts, with the newer models' finer tokens.
+/// How many bytes of a prompt make a token, where nothing was counted. It lies between English prose
+/// (about 4) and dense scripts; newer models have finer tokens.
 pub const BYTES_PER_TOKEN: f64 = 3.3;
-/// Tokens of an answer: two sentences and a name.
+/// How many tokens an answer has: two sentences and a name.
 pub const ANSWER_TOKENS: u64 = 110;
 
 /// The size of one request in bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct RequestSize {
-    /// The static part, the same for all.
+    /// The static part, the same for all requests.
     pub prefix: usize,
-    /// The rest.
+    /// The part of the ticket.
     pub rest: usize,
 }
 
 /// An estimate of a run. Costs are US$, `None` when the model's prices are not known.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Estimate {
-    /// Requests, if every answer is usable at once.
+    /// Requests, if no answer needs a question back.
     pub requests: usize,
     /// Input tokens in total.
     pub input_tokens: u64,
-    /// Of these, in the static part of each request.
+    /// Input tokens in the static parts of all requests.
     pub prefix_tokens: u64,
     /// Output tokens in total.
     pub output_tokens: u64,
-    /// Sent one by one, nothing cached.
+    /// The cost when requests are sent one by one and nothing is cached.
     pub direct_usd: Option<f64>,
-    /// Sent one by one, the static part cached; equal to `direct_usd` when it is too short.
+    /// The cost when requests are sent one by one and the static part is cached; equal to `direct_usd` when
+    /// that part is too short.
     pub cached_usd: Option<f64>,
-    /// Through batches, nothing cached.
+    /// The cost through batches, when nothing is cached.
     pub batch_usd: Option<f64>,
     /// Whether the static part is long enough to be cached.
     pub cacheable: bool,

@@ -15,12 +15,12 @@ use crate::text::excerpt;
 use crate::{Error, ErrorKind, Result};
 
 const API_VERSION: &str = "2023-06-01";
-/// No answer of the API is longer; more is somebody else's.
+/// The longest answer that is read. No answer of the API is longer.
 const LONGEST_ANSWER: usize = 64 * 1024 * 1024;
-/// Bytes a second that even a slow line uploads; a body gets the time for them on top.
+/// How many bytes a second even a slow line uploads. A body gets the time that it needs at this speed on top.
 const SLOWEST_UPLOAD: f64 = 250_000.0;
 
-/// How the client proves who it is. Never both: the API rejects that.
+/// How the client proves who it is. The API rejects a request with both.
 #[derive(Debug, Clone)]
 pub enum Credentials {
     /// `x-api-key`.
@@ -29,7 +29,7 @@ pub enum Credentials {
     Token(SecretString),
 }
 
-/// What a connection is made with.
+/// The settings of a connection.
 #[derive(Clone)]
 pub(super) struct HttpSettings {
     pub(super) base_url: String,
@@ -46,7 +46,7 @@ pub(super) struct Http {
     timeout: Duration,
 }
 
-/// Takes a line of a body, without its end.
+/// Receives a line of a body, without its line break.
 pub(super) type LineReader<'a> = dyn FnMut(&[u8]) -> Result<()> + Send + 'a;
 
 /// A failed exchange.
@@ -56,7 +56,7 @@ pub(super) struct Failure {
     pub(super) status: Option<StatusCode>,
     pub(super) headers: HeaderMap,
     pub(super) retryable: bool,
-    /// Whether the request may have been carried out all the same.
+    /// Whether the request may have been carried out although it failed.
     pub(super) may_have_acted: bool,
 }
 
@@ -138,8 +138,8 @@ impl Http {
         Ok((self.body(response).await?, request_id))
     }
 
-    /// Reads the body of a success line by line, however long it is. The time-out is for the wait
-    /// for its next piece.
+    /// Reads the body of a success line by line, however long it is. The time-out bounds the wait for the next
+    /// piece.
     pub(super) async fn lines(&self, url: Url, line: &mut LineReader<'_>) -> Result<(), Failure> {
         let mut response = self.in_time(self.client.get(url).send()).await?;
         if !response.status().is_success() {
@@ -187,7 +187,7 @@ impl Http {
         Ok(received)
     }
 
-    /// What an answer that is no success means.
+    /// The error that an answer means which is no success.
     async fn failed(&self, response: reqwest::Response) -> Failure {
         let (status, headers) = (response.status(), response.headers().clone());
         let body = match self.body(response).await {
@@ -197,7 +197,7 @@ impl Http {
         let retryable = retry::is_retryable(status, &headers);
         let request_id = retry::header(&headers, "request-id").map(str::to_owned);
         let error = self.refused(status, &body, retryable).with_request_id(request_id);
-        // 529 turns a request away; behind any other 5xx, and behind 408, work may have been done.
+        // A 529 turns a request away. After any other 5xx, and after 408, the work may have been done.
         let may_have_acted = matches!(status.as_u16(), 408 | 500..=528 | 530..);
         Failure { error, status: Some(status), headers, retryable, may_have_acted }
     }
@@ -207,8 +207,7 @@ impl Http {
         Failure::permanent(Error::new(ErrorKind::ApiPermanent, text))
     }
 
-    /// A body that is not what it should be: cut off or garbled. It may come through whole
-    /// the next time.
+    /// A body that was cut off or garbled. It may come through whole the next time.
     pub(super) fn garbled(&self, why: &str, request_id: Option<String>) -> Failure {
         let text = format!("the answer of {} is not the API's JSON: {why}; is ANTHROPIC_BASE_URL right?", self.host());
         Failure::lost(Error::new(ErrorKind::ApiTransient, text).with_request_id(request_id))
@@ -268,7 +267,7 @@ impl Failure {
         Self { retryable: false, ..Self::lost(error) }
     }
 
-    /// No answer came that could be read.
+    /// The error of a request without an answer that could be read.
     fn lost(error: Error) -> Self {
         Self { error, status: None, headers: HeaderMap::new(), retryable: true, may_have_acted: true }
     }

@@ -1,9 +1,9 @@
 //! The journal of a run: every answer, under the hash of the exact request that it answers.
 //!
-//! One JSON object a line, written as each answer arrives, so a run that is killed goes on
-//! where it was. Equal requests of one run are told apart by a repeat number. A last line
-//! that was cut off by a kill is dropped. Keys never get in here; ticket texts do not either,
-//! but answers may quote them, so only the owner can read the file.
+//! Each line is a JSON object, written as an answer arrives, so a run that was killed goes on where it
+//! was. Equal requests of one run are told apart by a repeat number. A last line that a kill cut off is
+//! dropped. Neither keys nor ticket texts are written here. Answers may quote a ticket, so only the
+//! owner can read the file.
 
 use std::collections::{HashMap, HashSet};
 use std::fs::{File, TryLockError};
@@ -23,9 +23,9 @@ use crate::{Error, Remedy, Result};
 
 /// 2 records what batches were about to be made.
 const VERSION: u32 = 2;
-/// How long another process that has the journal is waited for: a killed one may still be ending.
+/// How long another process that has the journal is waited for. One that was killed may still be ending.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two looks whether it is free.
+/// The time between two looks whether the journal is free.
 const LOOK: Duration = Duration::from_millis(50);
 
 /// The name of a request in a journal: its hash and its repeat number. It also serves as
@@ -209,7 +209,7 @@ impl Journal {
         self.lock().answers.contains_key(key)
     }
 
-    /// Keeps an answer; it is in the file when this returns.
+    /// Keeps an answer. It is in the file when this returns.
     pub fn keep(&self, key: RequestKey, answer: &Answer) -> Result<()> {
         let mut state = self.lock();
         let line = Line::Answer {
@@ -286,7 +286,7 @@ impl Journal {
         let failed = |e: std::io::Error| cannot_write(&self.path, e);
         let mut text = serde_json::to_vec(line).map_err(|e| failed(e.into()))?;
         text.push(b'\n');
-        // One call a line: what was written is the system's, whatever happens to this process.
+        // One call for each line: once the system has it, nothing that happens to this process can lose it.
         file.write_all(&text).map_err(failed)
     }
 }

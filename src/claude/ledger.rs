@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use super::{Answer, Model, Request};
 use crate::{Error, ErrorKind, Remedy, Result};
 
-/// The most tokens that a byte of a request can make up to: no text is denser than this.
+/// The most tokens that a byte of a request can make: no text is denser.
 const TOKENS_PER_BYTE: f64 = 0.5;
 
 /// A run's account. Shared by all its workers.
@@ -22,7 +22,7 @@ pub struct Ledger {
 pub struct Totals {
     /// Answers, those of the journal included.
     pub answers: u64,
-    /// Of these, answers that the journal already held.
+    /// Answers that the journal already held.
     pub from_journal: u64,
     /// Answers that came through a batch, at half the price.
     pub from_batch: u64,
@@ -38,12 +38,12 @@ pub struct Totals {
     pub cost: f64,
     /// US$ if nothing had been cached.
     pub cost_without_cache: f64,
-    /// Part of the cost that an earlier run of the same journal paid.
+    /// The part of the cost that earlier runs of the same journal paid.
     pub paid_before: f64,
-    /// Of requests that are under way: what they may cost at most.
+    /// What the requests that are under way may cost at most.
     reserved: f64,
-    /// Whether a request was refused: none may follow it, though a smaller one would fit, or it
-    /// would be paid for by a run that has ended.
+    /// Whether a request was refused. None may follow it, even a smaller one that would fit: a run that has ended
+    /// would pay for it.
     stopped: bool,
 }
 
@@ -76,7 +76,7 @@ impl Ledger {
         Ok(Self { model, max_cost, totals: Arc::default(), models })
     }
 
-    /// The same account for what another model answers. Fails like [`new`](Self::new).
+    /// The same account for another model. Fails like [`new`](Self::new).
     pub fn also_for(&self, model: Model) -> Result<Self> {
         let other = Self::new(model, self.max_cost)?;
         let mut models = self.models.lock().unwrap_or_else(PoisonError::into_inner);
@@ -108,8 +108,8 @@ impl Ledger {
         &self.model
     }
 
-    /// Sets aside what a request may cost at most, or refuses when that would pass the bound, and
-    /// then refuses all that follow.
+    /// Sets aside what a request may cost at most. When that would pass the bound, this request and all that
+    /// follow are refused.
     pub(super) fn reserve(&self, request: &Request, bytes: usize) -> Result<Reservation<'_>> {
         let most = self.most(request, bytes);
         let mut totals = self.lock();
@@ -121,8 +121,8 @@ impl Ledger {
         reservation
     }
 
-    /// Sets aside what a batch may cost at most, at half the price. A refusal bars nothing that
-    /// follows: once a batch that is under way is in, the next may fit.
+    /// Sets aside what a batch may cost at most, at half the price. A refusal is not for good: once a batch that
+    /// is under way is in, the next one may fit.
     pub(super) fn reserve_batch<'a>(
         &self,
         requests: impl Iterator<Item = (&'a Request, usize)>,
@@ -160,8 +160,8 @@ impl Ledger {
         })
     }
 
-    /// Forgets the answers entered so far, for passes that are made again; what is under way stays
-    /// set aside.
+    /// Forgets the answers entered so far, before a pass that is made again. What is set aside for requests under
+    /// way stays.
     pub fn reset(&self) {
         let mut totals = self.lock();
         *totals = Totals { reserved: totals.reserved, ..Totals::default() };

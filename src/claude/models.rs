@@ -29,10 +29,10 @@ pub struct Model {
     /// Which sampling parameters it takes.
     #[serde(default)]
     pub sampling: Sampling,
-    /// What is said about thinking.
+    /// What a request says about thinking.
     #[serde(default)]
     pub thinking: ThinkingRule,
-    /// The effort that is asked for, where it takes one.
+    /// The effort that a request asks for, where the model takes one.
     #[serde(default)]
     pub effort: Option<String>,
     /// Whether it takes an output schema.
@@ -41,10 +41,10 @@ pub struct Model {
     /// The shortest prompt in tokens that can be cached.
     #[serde(default)]
     pub min_cacheable: Option<u64>,
-    /// Most tokens of input and output together.
+    /// The most tokens of input and output together.
     #[serde(default)]
     pub context: Option<u64>,
-    /// Most tokens of output.
+    /// The most tokens of output.
     #[serde(default)]
     pub max_output: Option<u32>,
     /// Prices by length of the input; empty when they are not known.
@@ -56,7 +56,7 @@ pub struct Model {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Sampling {
-    /// None at all.
+    /// It takes none.
     #[default]
     None,
     /// `temperature`.
@@ -67,10 +67,10 @@ pub enum Sampling {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum ThinkingRule {
-    /// Nothing.
+    /// The request does not mention it.
     #[default]
     None,
-    /// That it is off.
+    /// The request turns it off.
     Disabled,
 }
 
@@ -100,7 +100,7 @@ impl Models {
             .map_err(|e| Error::internal(format!("the built-in table of models: {e}")).with_source(e))
     }
 
-    /// Lays a user's table over this one: models of the same id are replaced, others added.
+    /// Adds a user's table to this one. A model of the same id is replaced.
     pub fn extended(mut self, file: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(file).map_err(|e| {
             Error::configuration(format!("cannot read the models {}: {e}", file.display())).with_source(e)
@@ -113,14 +113,14 @@ impl Models {
         Ok(self)
     }
 
-    /// The model of this id or alias. An unknown id gets a model without extras, which
-    /// every model accepts, and without prices.
+    /// The model of this id or alias. An unknown id gives a model without prices, and with only the parameters
+    /// that every model accepts.
     #[must_use]
     pub fn find(&self, id: &str) -> Model {
         let by_id = self.models.iter().find(|model| model.id == id);
         let known = by_id.or_else(|| self.models.iter().find(|model| model.aliases.iter().any(|alias| alias == id)));
         match known {
-            // The id is sent as it was given: an alias stays an alias.
+            // The request has the id as it was given: an alias stays an alias.
             Some(model) => Model { id: id.to_owned(), ..model.clone() },
             None => Model {
                 id: id.to_owned(),

@@ -27,7 +27,7 @@ pub struct PaceLimits {
     pub input_tokens_per_minute: Option<u32>,
 }
 
-/// A cut of the width counts for all failures of requests that started before it.
+/// The pace of all workers. One cut of the width stands for all failures of requests that started before it.
 #[derive(Debug)]
 pub(super) struct Pace {
     limits: PaceLimits,
@@ -39,7 +39,7 @@ pub(super) struct Pace {
 struct State {
     width: f64,
     in_flight: usize,
-    /// Nobody sends before this moment.
+    /// No request is sent before this moment.
     not_before: Instant,
     last_cut: Instant,
     /// Whether some answer has begun, so that its cache entry can be read.
@@ -51,7 +51,7 @@ struct State {
     next_slot: Instant,
 }
 
-/// What is left of a limit, and until when; unknown until a header told.
+/// What is left of a limit, and until when. It is unknown until a header tells.
 #[derive(Debug, Clone, Copy, Default)]
 struct Window {
     left: Option<(u64, Instant)>,
@@ -75,7 +75,7 @@ impl Window {
         }
     }
 
-    /// `reserved` is what others have under way and the header does not know of.
+    /// Learns from the headers. `reserved` is what other requests under way need, which the headers do not know of.
     fn learn(&mut self, headers: &HeaderMap, kind: &str, reserved: u64, now: Instant) {
         let field = |name: &str| header(headers, &format!("anthropic-ratelimit-{kind}-{name}"));
         let remaining = field("remaining").and_then(|value| value.parse::<u64>().ok());
@@ -87,7 +87,7 @@ impl Window {
     }
 }
 
-/// A request's leave to go out. Dropped when its answer is in.
+/// The permission for one request to go out. It is dropped when the answer is in.
 pub(super) struct Permit<'a> {
     pace: &'a Pace,
     started: Instant,
@@ -127,8 +127,8 @@ impl Pace {
                     Some(ready) if ready <= now => {
                         state.take(&self.limits, input_tokens, output_tokens, now);
                         drop(state);
-                        // There may be room for another: one wakes the next, so that an
-                        // answer does not wake everybody.
+                        // There may be room for another request. Each wakes the next one, so that an
+                        // answer does not wake all of them.
                         self.changed.notify_one();
                         return Permit { pace: self, started: now, input_tokens, output_tokens };
                     }
@@ -149,7 +149,7 @@ impl Pace {
 }
 
 impl State {
-    /// When a request may go as far as is known now; `None` while only another answer helps.
+    /// When a request may go, by what is known now; `None` while it must wait for another answer.
     fn ready(&self, input_tokens: u64, output_tokens: u64, now: Instant) -> Option<Instant> {
         #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "the width is from 1 to the limit")]
         let width = if self.warm { self.width as usize } else { 1 };
@@ -201,7 +201,7 @@ impl Permit<'_> {
     pub(super) fn pushed_back(&self, wait: Duration) {
         let mut state = self.pace.state();
         let now = Instant::now();
-        // Requests that were sent together are refused together: that is one cut, not many.
+        // Requests that were sent together are refused together. That is one cut, not many.
         if self.started >= state.last_cut {
             state.width = (state.width / 2.0).max(1.0);
             state.last_cut = now;

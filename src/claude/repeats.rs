@@ -4,12 +4,12 @@ use std::collections::HashMap;
 
 use super::RequestKey;
 
-/// How many different requests are remembered at least; twice as many at most.
+/// The least number of different requests that are remembered. The most is twice as many.
 const REMEMBERED: usize = 100_000;
 
-/// Counts how often a request came. Of a pass that does not end, as a service's, the requests that
-/// did not come for long are forgotten: one that comes again then takes its first name once more,
-/// and a journal answers it.
+/// Counts how often a request came. A pass may not end, as in a service, so requests that have not come for
+/// long are forgotten. When such a request comes again, it has its first name once more, and a journal
+/// answers it.
 #[derive(Default)]
 pub(super) struct Repeats {
     recent: HashMap<RequestKey, u16>,

@@ -7,7 +7,7 @@ use reqwest::header::HeaderMap;
 
 const FIRST_DELAY: Duration = Duration::from_millis(500);
 const LONGEST_DELAY: Duration = Duration::from_secs(8);
-/// A server that asks for longer than this is not waited for as it asks.
+/// The longest wait that a server may ask for. A longer one is not granted.
 const LONGEST_ASKED: Duration = Duration::from_mins(1);
 
 /// Whether a failed answer is worth sending again.

@@ -23,16 +23,16 @@ pub struct Pending {
 }
 
 enum Beyond {
-    /// What the journal does not hold is asked of the API.
+    /// Then the API is asked.
     Api(Arc<Client>),
-    /// It is an error.
+    /// Then the request fails.
     Nothing,
-    /// It is collected for a batch, or has failed in one.
+    /// Then the request is collected for a batch, unless it has failed in one.
     Batch { pending: Mutex<Vec<Pending>>, failed: HashMap<RequestKey, String> },
 }
 
-/// Answers that the sources of one run have in common: what several of them ask alike is sent,
-/// and paid for, once.
+/// The answers that the sources of one run share. A request that several of them ask alike is sent, and paid
+/// for, once.
 #[derive(Default)]
 pub struct Asked(Mutex<HashMap<RequestKey, Shared>>);
 
@@ -54,13 +54,13 @@ impl AnswerSource {
         Self { journal, ledger, beyond, repeats: Mutex::default(), asked: None, round: 0 }
     }
 
-    /// From the API, by way of a journal if there is one.
+    /// A source that asks the journal, if there is one, and then the API.
     #[must_use]
     pub fn api(client: Arc<Client>, journal: Option<Arc<Journal>>, ledger: Arc<Ledger>) -> Self {
         Self::new(journal, ledger, Beyond::Api(client))
     }
 
-    /// From a journal alone; a request that it does not hold is an error.
+    /// A source that asks a journal alone. A request that it does not hold fails.
     #[must_use]
     pub fn replay(journal: Arc<Journal>, ledger: Arc<Ledger>) -> Self {
         Self::new(Some(journal), ledger, Beyond::Nothing)
@@ -103,7 +103,7 @@ impl AnswerSource {
     pub async fn send(&self, request: &Request) -> Result<(Answer, Duration)> {
         let body =
             serde_json::to_vec(request).map_err(|e| Error::internal(format!("the request cannot be written: {e}")))?;
-        // Without these nobody asks for the key.
+        // Nothing else needs the key.
         let is_named = self.journal.is_some() || self.asked.is_some();
         let key = if is_named { self.number(&body) } else { RequestKey::default() };
         let begun = Instant::now();

@@ -1,4 +1,4 @@
-//! The Messages API's shapes, as far as this crate speaks them.
+//! The shapes of the Messages API, as far as this crate uses them.
 
 use serde::Serialize;
 use serde_json::Value;
@@ -10,10 +10,10 @@ pub struct Request {
     pub model: String,
     /// The most tokens that the answer may have.
     pub max_tokens: u32,
-    /// 0 for the models that take it.
+    /// 0, for the models that take a temperature.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub temperature: Option<f32>,
-    /// Turned off for the models that would think otherwise.
+    /// Thinking, turned off for the models that would think otherwise.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub thinking: Option<Thinking>,
     /// How much effort the model makes.
@@ -99,13 +99,13 @@ pub struct Answer {
     pub request_id: Option<String>,
     /// Whether it came through a batch, at half the price.
     pub batch: bool,
-    /// The answer as it came, for the journal.
+    /// The answer exactly as it came, for the journal.
     pub raw: Value,
 }
 
 impl Answer {
-    /// Reads an answer and keeps it as it came. Only what makes it an answer is required,
-    /// since it was paid for: gateways leave out or garble the rest. `Err` says what is wrong.
+    /// Reads an answer and keeps it as it came. Only what makes it an answer is required: it was paid for, and
+    /// gateways leave out or garble the rest. `Err` says what is wrong.
     pub fn from_raw(raw: Value) -> Result<Self, String> {
         if raw.get("type").and_then(Value::as_str) == Some("error") || raw.get("error").is_some_and(Value::is_object) {
             let detail = raw.get("error").unwrap_or(&raw);
@@ -171,7 +171,7 @@ pub struct Block {
     pub text: Option<String>,
 }
 
-/// The tokens of one answer. All input is the sum of the three input kinds.
+/// The tokens of one answer. The whole input is the sum of the three kinds of input.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct TokenUsage {
     /// Input at the full price.

@@ -32,8 +32,7 @@ pub(super) struct BatchArgs {
     /// Seconds between two looks at a batch
     #[arg(long, value_name = "SECONDS", default_value_t = 60.0, requires = "batch")]
     batch_poll: f64,
-    /// Send requests again of which cannot be told whether an earlier run's batch holds them; they
-    /// may be paid for twice
+    /// Send requests again although a batch of an earlier run may hold them; they may be paid for twice
     #[arg(long, requires = "batch")]
     resend: bool,
 }

@@ -26,11 +26,11 @@ pub(super) struct ClaudeArgs {
     /// Table of models (TOML) that adds to the built-in one or replaces entries of it
     #[arg(long, value_name = "FILE")]
     models: Option<PathBuf>,
-    /// Form of the answer [default: structured where the model supports it]
+    /// Form in which Claude answers [default: structured where the model supports it]
     #[arg(long, value_enum)]
     answer: Option<AnswerArg>,
-    /// Intents that each prompt describes: all (static, cached), or the few that similar tickets
-    /// suggest [default: auto: all up to 100 intents, the shortlist above]
+    /// Intents that each prompt describes: all of them (static, cached), or the shortlist of the ticket
+    /// [default: auto: all up to 100 intents, the shortlist above]
     #[arg(long, value_enum)]
     intents: Option<IntentsArg>,
     /// Folder with prompt templates that replace the built-in ones of the same names

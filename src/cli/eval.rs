@@ -49,7 +49,7 @@ pub(super) struct EvalArgs {
     /// Also measure with only so many examples of each intent, such as 10,25,50,100
     #[arg(long, value_name = "LIST", value_delimiter = ',', conflicts_with = "folds", value_parser = clap::value_parser!(u32).range(1..))]
     curve: Vec<u32>,
-    /// Give accuracy also by the values of this column or key, such as the channel
+    /// Also give the accuracy by case: by the values of this column or key, such as the channel
     #[arg(long, value_name = "NAME")]
     case_column: Option<String>,
     /// Seed of what is drawn

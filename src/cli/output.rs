@@ -1,4 +1,4 @@
-//! Where results go: stdout, or a file that appears whole.
+//! Where results go: stdout, or a file that appears when it is complete.
 
 use std::fs::File;
 use std::io::{BufWriter, Write as _};
@@ -47,8 +47,8 @@ impl Output {
     }
 }
 
-/// A new file that nobody else can read. What a run that was killed has left goes first: an old file
-/// keeps its mode, and whoever has it open.
+/// A new file that nobody else can read. A file that a killed run left is removed first: an old file would keep
+/// its mode, and its readers.
 fn start(draft: &Path) -> std::io::Result<File> {
     match std::fs::remove_file(draft) {
         Err(e) if e.kind() != std::io::ErrorKind::NotFound => return Err(e),

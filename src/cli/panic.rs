@@ -1,15 +1,15 @@
-//! What a user sees of a fault of ours: one line, with the place and the message. Pure.
+//! What a user sees of a panic: one line with the place and the message. Pure.
 //!
-//! A message of the standard library may hold the text that was worked on, which is a ticket's: what
-//! stands in quotes is left out.
+//! A message of the standard library may quote the text that was worked on, which may be a ticket's. So
+//! everything in quotes is left out.
 
 use std::panic::PanicHookInfo;
 
 use crate::text::excerpt;
 
-/// Letters of a message at most.
+/// How many characters of a message are shown at most.
 const WIDTH: usize = 300;
-/// What the standard library puts in backquotes and is no text.
+/// What the standard library writes in backquotes and is no ticket's text.
 const CODE: [&str; 5] = ["Ok", "Err", "Some", "None", "left == right"];
 
 /// The line for a panic.
@@ -36,7 +36,7 @@ fn without_texts(message: &str) -> String {
         match end {
             Some(end) if quote == "`" && is_code(&inside[..end]) => kept.push_str(&quoted[..end + 2]),
             Some(_) if quote == "\"" => kept.push_str("\"…\""),
-            // Backquotes are not escaped in what they hold: nothing says where it ends.
+            // Text in backquotes may hold backquotes itself, so nothing says where it ends.
             _ => return kept + "…",
         }
         rest = &quoted[end.map_or(quoted.len(), |end| end + 2)..];
@@ -44,7 +44,7 @@ fn without_texts(message: &str) -> String {
     kept + rest
 }
 
-/// Where a string that is written as in Rust's source ends.
+/// Where a string ends that is written as in Rust's source.
 fn end_of_string(inside: &str) -> Option<usize> {
     let mut is_escaped = false;
     inside.bytes().position(|byte| {

@@ -41,11 +41,11 @@ pub struct EvalOptions {
     pub arms: Vec<Arm>,
     /// The examples of static arms; drawn from the store where there are none.
     pub static_examples: Option<Vec<LabelledTicket>>,
-    /// For what is drawn.
+    /// The seed of what is drawn.
     pub seed: u64,
     /// How many calls of labelers are under way at once.
     pub concurrency: usize,
-    /// The attribute by whose values accuracy is given too.
+    /// The attribute whose values are the cases: accuracy is given for each.
     pub case_column: Option<String>,
 }
 
@@ -56,22 +56,22 @@ pub struct EvalReport {
     pub tickets: usize,
     /// How the tickets were divided, where the store was made of some of them.
     pub split: Option<Split>,
-    /// Tickets that are in the store by id or by text; they were kept from seeing themselves.
+    /// Tickets that are in the store, by id or by text. None of them saw itself.
     pub in_store: usize,
-    /// How many of those were left out of the score, because the probe has learned from them.
+    /// How many tickets of `in_store` were left out of the score, because the probe has learned from them.
     pub dropped: usize,
     /// Scored tickets of which the store holds a near-duplicate: eight of ten words in common
     /// (Jaccard), or a cosine similarity of 0.97.
     pub near_duplicates: usize,
-    /// How many have a gold intent that the store does not know; scored as wrong.
+    /// Tickets whose right intent the store does not know. They are scored as wrong.
     pub unknown_gold: usize,
-    /// The attribute that the cases of the arms are values of, where one was asked for.
+    /// The attribute whose values are the cases; `None` where none was asked for.
     pub case_column: Option<String>,
-    /// One for each arm.
+    /// How each arm did.
     pub arms: Vec<ArmReport>,
     /// Each arm against each later one.
     pub comparisons: Vec<Comparison>,
-    /// Accuracy by examples for each intent, where it was asked for.
+    /// The learning curve; empty where none was asked for.
     pub curve: Vec<CurvePoint>,
     /// What else the user should know.
     pub notes: Vec<String>,
@@ -84,8 +84,7 @@ impl EvalReport {
         self.tickets + self.dropped
     }
 
-    /// Whether so many tickets were left out that the figures say little of those that were given:
-    /// fewer than half of them were scored.
+    /// Whether fewer than half of the tickets that were given were scored. Then the figures say little of them.
     #[must_use]
     pub fn is_mostly_left_out(&self) -> bool {
         2 * self.tickets < self.given()
@@ -130,7 +129,7 @@ pub async fn evaluate_split(
         }
     }
     if parts > 1 {
-        notes.push("the parts share their embeddings, so times hold next to nothing of them".to_owned());
+        notes.push("the parts share their embeddings, so the times hold next to no embedding".to_owned());
     }
     let answered = pooled.ok_or_else(|| crate::Error::internal("a split without parts"))?;
     let mut report = report(answered, options)?;

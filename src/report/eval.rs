@@ -1,4 +1,4 @@
-//! An evaluation for people: arms side by side, then what lies below the totals.
+//! An evaluation for people: the arms side by side, then the details.
 
 use std::fmt::Write as _;
 
@@ -74,7 +74,7 @@ fn split(split: Option<Split>) -> String {
     }
 }
 
-/// What is not always there: a column appears when an arm has something to say in it.
+/// Columns that are not always there: a column appears when an arm has a value for it.
 fn more_rows(report: &EvalReport) -> Vec<Vec<String>> {
     let column = |name: &str, cell: &dyn Fn(&ArmReport) -> Option<String>| {
         let cells: Vec<Option<String>> = report.arms.iter().map(cell).collect();

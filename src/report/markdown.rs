@@ -8,7 +8,7 @@ use crate::measure::eval::record::Record;
 use crate::measure::eval::{ArmReport, EvalReport};
 use crate::text::{excerpt, one_line};
 
-/// Rows of a list at most.
+/// How many rows a list has at most.
 const ROWS: usize = 20;
 
 /// The whole evaluation in short: all totals, the weakest intents, what is confused most, and

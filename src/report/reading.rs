@@ -96,7 +96,7 @@ pub fn comparisons(report: &EvalReport) -> Vec<String> {
     report.comparisons.iter().map(line).collect()
 }
 
-/// What must be known beside the figures.
+/// What a reader must know besides the figures.
 #[must_use]
 pub fn remarks(report: &EvalReport) -> Vec<String> {
     let mut remarks = Vec::new();

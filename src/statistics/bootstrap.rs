@@ -1,5 +1,5 @@
-//! Percentile bootstrap intervals (Efron 1979): the tickets are drawn again and again with
-//! replacement, and the middle 95 % of what comes out is the interval. Pure.
+//! Percentile bootstrap intervals (Efron 1979). The tickets are drawn again and again with replacement; the middle
+//! 95 % of the results is the interval. Pure.
 
 use rand::rngs::StdRng;
 use rand::{Rng as _, SeedableRng as _};

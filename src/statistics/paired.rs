@@ -1,11 +1,11 @@
-//! Tests of two that answered the same: is one of them better, or was it chance? Pure.
+//! Paired tests: two arms answered the same tickets; is one of them better, or was it chance? Pure.
 
 use statrs::distribution::{ContinuousCDF as _, Normal};
 
 use super::{at_most, real};
 
-/// The exact two-sided p-value of McNemar's test for paired answers (McNemar 1947), from
-/// how many tickets only the one and only the other got right.
+/// The exact two-sided p-value of McNemar's test for paired answers (McNemar 1947), from the tickets that only
+/// the one and only the other got right.
 pub(crate) fn mcnemar(only_a: usize, only_b: usize) -> f64 {
     match (only_a.min(only_b), only_a + only_b) {
         (_, 0) => 1.0,
@@ -13,8 +13,8 @@ pub(crate) fn mcnemar(only_a: usize, only_b: usize) -> f64 {
     }
 }
 
-/// Holm's correction (Holm 1979): the p-values of several tests, each raised so far that the chance
-/// of even one false alarm among them stays below the level asked for. In the order given.
+/// Holm's correction (Holm 1979) of the p-values of several tests, in the order given. Each is raised so far that
+/// the chance of even one false alarm stays below the level.
 pub(crate) fn holm(p_values: &[f64]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..p_values.len()).collect();
     order.sort_by(|&a, &b| p_values[a].total_cmp(&p_values[b]));

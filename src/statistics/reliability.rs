@@ -1,5 +1,4 @@
-//! How well probabilities keep what they say: reliability by bins, and the expected calibration
-//! error (Naeini et al. 2015). Pure.
+//! Whether probabilities hold: reliability by bins, and the expected calibration error (Naeini et al. 2015). Pure.
 
 use serde::Serialize;
 

@@ -78,7 +78,7 @@ pub(super) enum Outcome {
     Unknown,
 }
 
-/// `result.error.error.type` and its message, or one level higher.
+/// The type and the message of an error: in `result.error.error`, or one level higher.
 pub(super) fn error_of(error: &Value) -> (String, String) {
     let inner = error.get("error").unwrap_or(error);
     let field = |name: &str| inner.get(name).and_then(Value::as_str).unwrap_or("unknown").to_owned();

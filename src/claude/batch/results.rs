@@ -9,7 +9,7 @@ use super::object::{BatchObject, Outcome, ResultLine, error_of};
 use crate::claude::{Answer, RequestKey};
 use crate::{Error, Result};
 
-/// Errors that the same request would meet again.
+/// Types of errors that the same request would meet again.
 const LASTING: [&str; 6] = [
     "invalid_request_error",
     "authentication_error",
@@ -22,9 +22,9 @@ const LASTING: [&str; 6] = [
 /// Requests that batches did not answer, with the reason.
 #[derive(Default)]
 pub(super) struct Unanswered {
-    /// Sending them again would change nothing.
+    /// Requests that failed for good: sending them again would change nothing.
     pub(super) failed: HashMap<RequestKey, String>,
-    /// They may be answered the next time.
+    /// Requests that may be answered the next time.
     pub(super) again: HashMap<RequestKey, String>,
 }
 
@@ -40,7 +40,7 @@ impl Batches {
         self.client
             .lines(&url, &mut |line| {
                 let Ok(line) = serde_json::from_slice::<ResultLine>(line) else { return Ok(()) };
-                // Lines come a second time when a broken download is begun again.
+                // A broken download begins again, so lines may come twice.
                 match by_name.get(line.custom_id.as_str()) {
                     Some(&key) if !self.journal.holds(key) => self.take(key, line.result, unanswered),
                     _ => Ok(()),
@@ -87,7 +87,7 @@ impl Batches {
 
     fn results_url(&self, batch: &BatchObject) -> Result<Url, Error> {
         let named = batch.results_url.as_deref().and_then(|url| Url::parse(url).ok());
-        // The key goes only where it belongs; a gateway may name the host behind it.
+        // The key is sent to its own host alone. A gateway may name the host behind it here.
         match named.filter(|url| self.client.http.is_own(url)) {
             Some(url) => Ok(url),
             None => self.client.http.url(&format!("/v1/messages/batches/{}/results", batch.id)),

@@ -1,9 +1,9 @@
-//! Finds out whether a batch was made whose creation was not answered, or whose run was killed
-//! before it could note the answer.
+//! Finds out whether a batch was made. That is unknown when its creation was not answered, or when the
+//! run was killed before it could note the answer.
 //!
-//! Creating a batch cannot be made safe to repeat, and an unknown batch would be paid for beside
-//! its repetition. But the API lists the batches of a workspace, and a batch's results name its
-//! requests: a batch of the same size made since then is waited for and recognised by them.
+//! Creating a batch cannot be made safe to repeat: both batches would be paid for. But the API lists the
+//! batches of a workspace, and a batch's results name its requests. So a batch of the same size that was
+//! made since then is waited for, and recognised by these names.
 
 use std::collections::HashSet;
 
@@ -15,11 +15,11 @@ use crate::claude::RequestKey;
 use crate::claude::journal::Intent;
 use crate::{Error, ErrorKind, Remedy, Result};
 
-/// So much may the API's clock differ from ours.
+/// How much the API's clock may differ from ours.
 const CLOCKS_DIFFER: TimeDelta = TimeDelta::hours(1);
-/// A batch that is not in the list after so many looks was not made.
+/// After so many looks, a batch that is not in the list was not made.
 const LOOKS: u32 = 5;
-/// Pages of a hundred batches each; a list that goes on is one that does not page.
+/// The most pages that are read, of a hundred batches each. A longer list is one that does not page.
 const PAGES: usize = 100;
 
 enum Found {

@@ -16,9 +16,9 @@ pub enum Shows {
     Nothing,
     /// The same examples for every ticket: those that are given, or `k` drawn from the store.
     Static,
-    /// The same examples for every ticket, as many as are about as long as what retrieval shows.
+    /// The same examples for every ticket: as many as are about as long, in all, as those that retrieval shows.
     StaticTokens,
-    /// The `k` that retrieval chooses.
+    /// The `k` examples that retrieval chooses.
     Retrieved,
 }
 
@@ -31,7 +31,7 @@ pub struct Arm {
     pub shows: Shows,
     /// Who labels.
     pub labeler: Arc<dyn Labeler>,
-    /// Who is asked again after it, to see whether the answer stays; not scored.
+    /// Labelers that are asked again, to see whether the answer stays. They are not scored.
     pub again: Vec<Arc<dyn Labeler>>,
     /// What is searched for, what is shown and what is asked for. All arms of an evaluation must
     /// [search alike](Options::search_alike).
@@ -57,7 +57,7 @@ impl Arm {
         if self.options.cascade.is_some() { CascadeLabeler::NAME } else { self.labeler.name() }
     }
 
-    /// A judge for the first answer, then one for each time that it is asked again.
+    /// A judge for the first answer, then one for each labeler of `again`.
     pub(super) fn judges(&self, examples: &Examples, options: &Options) -> Vec<Judge> {
         let judge = |labeler: &Arc<dyn Labeler>| Judge::new(Arc::clone(labeler), examples.clone(), options.clone());
         std::iter::once(&self.labeler).chain(&self.again).map(judge).collect()

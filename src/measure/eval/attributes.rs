@@ -14,7 +14,7 @@ use crate::statistics::{real, wilson};
 pub struct AttributeScore {
     /// The attribute.
     pub name: String,
-    /// Tickets that carry a value that the taxonomy allows: the right one.
+    /// Tickets with a value of the attribute that the taxonomy allows: the right one.
     pub n: usize,
     /// Share answered right; no value, or an error, is wrong.
     pub accuracy: f64,

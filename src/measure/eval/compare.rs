@@ -5,9 +5,9 @@ use serde::Serialize;
 use super::score::ArmReport;
 use crate::statistics::{holm, mcnemar, real, tickets_needed};
 
-/// From this p-value on, corrected for all comparisons, two arms are not told apart.
+/// Two arms are told apart below this p-value, corrected for all comparisons.
 const LEVEL: f64 = 0.05;
-/// A note names at most this many pairs.
+/// How many pairs a note names at most.
 const NAMED: usize = 4;
 
 /// Two arms on the same tickets.
@@ -23,7 +23,7 @@ pub struct Comparison {
     pub only_a: usize,
     /// Tickets that only `b` got right.
     pub only_b: usize,
-    /// Of the exact McNemar test, as if this were the only comparison.
+    /// The p-value of the exact McNemar test, as if this were the only comparison.
     pub p_value: f64,
     /// The same with Holm's correction for all comparisons of the report.
     pub p_adjusted: f64,
@@ -35,7 +35,7 @@ pub struct Comparison {
 }
 
 impl Comparison {
-    /// Whether the difference is not taken for chance, all comparisons of the report considered.
+    /// Whether the arms differ, by the p-value corrected for all comparisons of the report.
     pub(crate) fn is_clear(&self) -> bool {
         self.p_adjusted < LEVEL
     }
@@ -73,7 +73,7 @@ pub(super) fn compare(arms: &[ArmReport]) -> Vec<Comparison> {
     comparisons
 }
 
-/// Says which arms so few tickets do not tell apart, and how many would.
+/// A note on the arms that so few tickets do not tell apart, and how many tickets would.
 pub(super) fn too_small(comparisons: &[Comparison], tickets: usize) -> Option<String> {
     let unclear: Vec<String> = comparisons
         .iter()

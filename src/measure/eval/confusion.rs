@@ -27,7 +27,7 @@ pub fn confusions(records: &[Record]) -> Vec<Confusion<'_>> {
     pairs
 }
 
-/// The intents that have a part in most confusions, on either side.
+/// The intents that are confused most, as the right intent or as the one given.
 #[must_use]
 pub fn most_confused<'a>(confusions: &[Confusion<'a>], most: usize) -> Vec<&'a str> {
     let mut counts: BTreeMap<&str, usize> = BTreeMap::new();

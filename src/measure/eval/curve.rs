@@ -1,4 +1,4 @@
-//! The learning curve: accuracy by examples for each intent, which is how fast a new category is
+//! The learning curve: accuracy by the number of examples of each intent. It shows how fast a new category is
 //! learned.
 
 use std::collections::{BTreeMap, HashSet};
@@ -18,7 +18,7 @@ use crate::{Error, Result};
 /// A point of a learning curve.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct CurvePoint {
-    /// At most so many examples of each intent.
+    /// The most examples of each intent.
     pub per_intent: usize,
     /// Examples in all.
     pub examples: usize,
@@ -30,9 +30,9 @@ pub struct CurvePoint {
     pub ci95: (f64, f64),
 }
 
-/// Measures the one arm of `options` on stores with so many examples of each intent, drawn from
-/// `pool` by the seed of the options. A larger store holds all of a smaller one, and none holds
-/// a ticket that is tested.
+/// Measures the one arm of `options` on stores with so many examples of each intent. They are drawn from `pool`
+/// by the seed of the options. A larger store holds all examples of a smaller one, and no store holds a
+/// ticket that is tested.
 pub async fn learning_curve(
     stores: &TemporaryStores,
     pool: &[LabelledTicket],

@@ -5,10 +5,10 @@ use serde::Serialize;
 use super::record::Record;
 use crate::statistics::real;
 
-/// Bars of a histogram.
+/// How many bars a histogram has.
 const BARS: usize = 24;
 
-/// What would be routed if the confidence asked for were `threshold`.
+/// A point of the coverage curve: what would be routed from the confidence `threshold` on.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Coverage {
     /// The lowest confidence that is routed.
@@ -38,7 +38,7 @@ pub fn coverage(records: &[Record]) -> Vec<Coverage> {
     points
 }
 
-/// Counts of values from 0 to `top` in bars of equal width; what lies beyond is in the last.
+/// Counts values from 0 to `top` in bars of equal width. Larger values are counted in the last bar.
 #[must_use]
 pub fn histogram(values: &[f64], top: f64) -> Vec<usize> {
     let mut bars = vec![0; BARS];

@@ -20,8 +20,8 @@ pub struct Scored {
 }
 
 impl Scored {
-    /// Scores an answer. None, or an error, is wrong, unless the gold intent is the fallback:
-    /// then saying nothing is right.
+    /// Scores an answer. No intent, or an error, is wrong, unless the gold intent is the fallback: then no intent
+    /// is right.
     #[must_use]
     pub fn new(gold: &str, answer: Option<&str>, gold_is_fallback: bool, case: Option<&str>) -> Self {
         let correct = match answer {
@@ -31,7 +31,7 @@ impl Scored {
         Self { gold: gold.into(), answer: answer.map(Into::into), correct, case: case.map(Into::into) }
     }
 
-    /// What counts as the prediction: an unsaid fallback is a said one.
+    /// What counts as the prediction: no intent counts as the fallback where that is right.
     pub(super) fn predicted(&self) -> Option<&str> {
         match &self.answer {
             None if self.correct => Some(&self.gold),

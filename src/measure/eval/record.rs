@@ -1,4 +1,4 @@
-//! One ticket's answer in one arm, kept whole for what looks at answers one by one.
+//! One ticket's answer in one arm, kept whole for reports that look at single answers.
 
 use serde::Serialize;
 
@@ -7,7 +7,7 @@ use crate::data::decision::Decision;
 use crate::data::ticket::LabelledTicket;
 use crate::pipeline::Classification;
 
-/// What became of a ticket. It holds texts, so it only goes into files that were asked for.
+/// What became of a ticket. It holds texts, so it is only written to files that were asked for.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Record {
     /// The ticket's id.
@@ -22,7 +22,7 @@ pub struct Record {
     pub correct: bool,
     /// Route or review; `None` when it failed.
     pub decision: Option<Decision>,
-    /// Of the intent given, 0 to 1; 0 when it failed.
+    /// The confidence of the answer, 0 to 1; 0 when it failed.
     pub confidence: f32,
     /// Whether `confidence` is a calibrated probability and not an agreement with the history.
     pub calibrated: bool,
@@ -88,7 +88,7 @@ impl Record {
         record
     }
 
-    /// Whether it goes to its queue with nobody looking.
+    /// Whether it goes to its queue without a person looking.
     #[must_use]
     pub fn is_routed(&self) -> bool {
         self.decision == Some(Decision::Route)

@@ -17,7 +17,7 @@ use crate::pipeline::{Classification, Gathered, Needs, Options, Progress, Retrie
 use crate::stages::select::is_near_text;
 use crate::{Error, Result};
 
-/// What came of some tickets; vectors run along the tickets.
+/// What came of some tickets. All lists are in the order of the tickets.
 pub(super) struct Answered {
     pub(super) taxonomy: Taxonomy,
     pub(super) tickets: Vec<LabelledTicket>,
@@ -27,7 +27,7 @@ pub(super) struct Answered {
     pub(super) unknown_gold: usize,
     pub(super) in_store: usize,
     pub(super) dropped: usize,
-    /// One for each arm.
+    /// The answers of each arm.
     pub(super) arms: Vec<ArmAnswers>,
     pub(super) notes: Vec<String>,
 }
@@ -36,7 +36,7 @@ pub(super) struct Answered {
 #[derive(Default)]
 pub(super) struct ArmAnswers {
     pub(super) answers: Vec<Result<Classification>>,
-    /// Whether the intent stayed when it was asked again; empty when it was not.
+    /// Whether the intent stayed when the arm was asked again; empty when it was asked once.
     pub(super) stable: Vec<bool>,
 }
 
@@ -49,7 +49,7 @@ impl Answered {
         })
     }
 
-    /// Adds the tickets of another part; its notes say the same of another store.
+    /// Adds the tickets of another part. Its notes are left out: they say the same of another store.
     pub(super) fn extend(&mut self, other: Self) {
         self.tickets.extend(other.tickets);
         self.gold.extend(other.gold);
@@ -87,7 +87,7 @@ pub(super) async fn answer(
         })
         .collect();
     let in_store = tickets.iter().filter(|(_, keys)| !keys.is_empty()).count();
-    // The probe has learned from every stored ticket, so on those it would only recite.
+    // The probe has learned from every stored ticket, so on those it would only recite its lesson.
     let would_recite = retriever.asks_probe(search) && in_store == given;
     if would_recite {
         notes.push("all tickets are in the store, so the probe, which has learned from them, was left out".to_owned());
@@ -114,7 +114,7 @@ pub(super) async fn answer(
     for arm in &options.arms {
         let options = Options { probe: arm.options.probe && !would_recite, ..arm.options.clone() };
         let mut judges = arm.judges(&fixed.of(arm, &mut notes).await?, &options);
-        // Without the probe that it was made with a calibration does not hold.
+        // A calibration that was made with the probe does not hold without it.
         if !would_recite {
             let mut calibrated = Vec::with_capacity(judges.len());
             for judge in judges {
@@ -166,8 +166,8 @@ fn common_search(arms: &[Arm]) -> Result<&Options> {
     }
 }
 
-/// Whether one of the examples that were found says nearly the same as the ticket. Its intent does
-/// not matter: what the labeler sees is nearly the ticket itself.
+/// Whether one of the neighbours says nearly the same as the ticket. Its intent does not matter: the labeler sees
+/// nearly the ticket itself.
 fn has_near_duplicate(gathered: &Gathered) -> bool {
     let is_near = |candidate: &Candidate| {
         is_near_text(candidate.cosine, &gathered.ticket.text, &candidate.example.labelled.ticket.text)

@@ -36,16 +36,15 @@ pub struct ArmReport {
     pub ci95: (f64, f64),
     /// Tickets of which the store holds no near-duplicate.
     pub n_without_duplicates: usize,
-    /// Share of these answered right; `None` when there are none.
+    /// Share of the tickets without a near-duplicate that was answered right; `None` when there are none.
     pub accuracy_without_duplicates: Option<f64>,
     /// Mean F1 of the intents.
     pub macro_f1: f64,
     /// Its 95 % bootstrap interval.
     pub macro_f1_ci95: (f64, f64),
-    /// Of a cascade: tickets that the vote was not sure of and Claude was asked about.
+    /// For a cascade: the tickets that Claude was asked about, because the vote was not sure.
     pub escalated: Option<usize>,
-    /// Share of the tickets that got the same intent each time they were asked about; `None`
-    /// when they were asked about once.
+    /// Share of the tickets with the same intent in every repetition; `None` without repetitions.
     pub consistency: Option<f64>,
     /// Tickets that went to review.
     pub reviews: usize,
@@ -65,20 +64,20 @@ pub struct ArmReport {
     pub usage: Usage,
     /// US$ in total; `None` when a price is not known.
     pub cost_usd: Option<f64>,
-    /// Its 95 % bootstrap interval, for as many tickets like these.
+    /// The 95 % bootstrap interval of the cost, for as many tickets like these.
     pub cost_ci95: Option<(f64, f64)>,
     /// US$ for each ticket.
     pub cost_per_ticket_usd: Option<f64>,
     /// Time from ticket to decision: of embedding and search only what the arm needs, and no wait
     /// for other tickets.
     pub latency_ms: Percentiles,
-    /// Accuracy by case, where a column of cases was named; empty otherwise.
+    /// Accuracy by case; empty where no column of cases was named.
     pub cases: Vec<CaseScore>,
     /// Scores of the attributes that the tickets carry.
     pub attributes: Vec<AttributeScore>,
     /// Scores by intent.
     pub intents: Vec<IntentScore>,
-    /// What went wrong, ticket by ticket.
+    /// The tickets that were answered wrong.
     pub mistakes: Vec<Mistake>,
     /// Every ticket with its answer, in the order of the file.
     #[serde(skip)]
@@ -107,7 +106,7 @@ pub struct Percentiles {
     pub p95: f64,
 }
 
-/// What arms are scored on; lists run along the tickets.
+/// What arms are scored on. All lists are in the order of the tickets.
 #[derive(Clone, Copy)]
 pub(super) struct Tested<'a> {
     pub(super) tickets: &'a [LabelledTicket],
@@ -116,7 +115,7 @@ pub(super) struct Tested<'a> {
     pub(super) taxonomy: &'a Taxonomy,
     /// The attribute that says the case.
     pub(super) case_column: Option<&'a str>,
-    /// For the bootstrap.
+    /// The seed of the bootstrap.
     pub(super) seed: u64,
 }
 

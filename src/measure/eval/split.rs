@@ -1,5 +1,5 @@
-//! Which tickets of a file are learned from and which are tested, where there is no file of
-//! held-out tickets. Pure.
+//! Divides a file into tickets that are learned from and tickets that are tested, where there are no held-out
+//! tickets. Pure.
 
 use std::collections::BTreeMap;
 
@@ -16,19 +16,19 @@ use crate::{Error, Result};
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Split {
-    /// The older tickets are learned from, the newer ones tested.
+    /// The older tickets are learned from, and the newer ones are tested.
     Time {
         /// Share of the tickets that are learned from.
         train_share: f64,
     },
-    /// Drawn, intent by intent.
+    /// What is tested is drawn, intent by intent.
     Random {
         /// Share of the tickets that are learned from.
         train_share: f64,
         /// For the draw.
         seed: u64,
     },
-    /// Cross-validation: every ticket is tested once, by what was learned from the other parts.
+    /// Cross-validation: every ticket is tested once, with what was learned from the other parts.
     Folds {
         /// How many parts.
         folds: usize,
@@ -47,15 +47,15 @@ pub struct Part {
 }
 
 impl Split {
-    /// The parts, one unless it is a cross-validation. Drawn parts hold the intents in equal
-    /// shares, and tickets of the same text stay together. Fails when a part would be empty, or
-    /// when tickets that are divided by time have none.
+    /// The parts: one, or as many as a cross-validation has. Drawn parts hold the intents in equal shares, and
+    /// tickets of the same text stay together. Fails when a part would be empty, and when tickets that are
+    /// divided by time have no `created_at`.
     pub fn parts(&self, tickets: &[LabelledTicket]) -> Result<Vec<Part>> {
         let test_sets = match *self {
             Self::Time { train_share } => vec![newest(tickets, train_share)?],
             Self::Random { train_share, seed } => {
                 let groups = groups(tickets, seed);
-                // Every so many-th, so that each intent gives its share.
+                // Evenly over the groups, so that each intent gives its share.
                 let tested_of = |groups: usize| (real(groups) * (1.0 - train_share) + 1e-9).floor();
                 let is_test = |place: usize| tested_of(place + 1) > tested_of(place);
                 vec![chosen(&groups, is_test)]

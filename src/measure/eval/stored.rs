@@ -14,9 +14,9 @@ use crate::data::ticket::LabelledTicket;
 use crate::pipeline::{Examples, Retriever, Scope, StoredIdentities};
 use crate::stages::select::select;
 
-/// So many tickets tell how long the examples are that retrieval shows.
+/// How many tickets are searched for to learn how long the examples are that retrieval shows.
 const MEASURED: usize = 64;
-/// So many drawn examples are looked at to find some of the right length in all.
+/// How many drawn examples are looked at, to find some that have the right length in all.
 const TRIED: usize = 200;
 
 /// All examples in a drawn order, save the tickets that are measured.
@@ -28,20 +28,20 @@ fn drawn_keys(identities: &StoredIdentities, seed: u64, measured: &[Vec<Uuid>]) 
     keys
 }
 
-/// What the arms of one evaluation show beside what is retrieved.
+/// The static examples of the arms of one evaluation.
 pub(super) struct StaticExamples<'a> {
     pub(super) retriever: &'a Retriever,
     pub(super) identities: &'a StoredIdentities,
     /// The tickets that are measured, each with the keys of its examples in the store.
     pub(super) tickets: &'a [LabelledTicket],
     pub(super) excluded: &'a [Vec<Uuid>],
-    /// A person's choice.
+    /// The static examples that the user gave.
     pub(super) given: Option<&'a [LabelledTicket]>,
     pub(super) seed: u64,
 }
 
 impl StaticExamples<'_> {
-    /// What an arm shows; a note says so where it was not a person's choice.
+    /// The examples that an arm shows. A note says which where the user did not give them.
     pub(super) async fn of(&self, arm: &Arm, notes: &mut Vec<String>) -> Result<Examples> {
         let fixed = match (arm.shows, self.given) {
             (Shows::Nothing, _) => return Ok(Examples::None),
@@ -71,8 +71,8 @@ impl StaticExamples<'_> {
         Ok(drawn)
     }
 
-    /// The given examples, then drawn ones, each taken if the sum comes nearer to the length
-    /// that the arm would show if it retrieved.
+    /// The given examples, then drawn ones. Each is taken if the sum comes nearer to the length that the arm would
+    /// show if it retrieved.
     async fn as_long_as_retrieved(&self, arm: &Arm, notes: &mut Vec<String>) -> Result<Vec<LabelledTicket>> {
         let target = self.retrieved_length(arm).await?;
         let mut pool = self.given.unwrap_or_default().to_vec();

@@ -28,7 +28,7 @@ pub(super) struct Filled {
 }
 
 impl TemporaryStores {
-    /// Stores whose examples `embedder` embeds; without a taxonomy their labels are the intents.
+    /// Stores whose examples `embedder` embeds. Without a taxonomy their labels are the intents.
     #[must_use]
     pub fn new(embedder: Arc<dyn Embedder>, taxonomy: Option<Taxonomy>) -> Self {
         let embedder = Arc::new(Remembering::new(embedder));
