@@ -13,7 +13,7 @@ use crate::{Error, Result};
 
 /// Cheap enough to copy: examples and vectors are shared with the copy.
 #[derive(Debug, Clone)]
-pub(super) struct Content {
+pub(super) struct Generation {
     number: u64,
     dimension: usize,
     examples: BTreeMap<Uuid, Kept>,
@@ -31,19 +31,24 @@ struct Kept {
     sparse: Arc<SparseVector>,
 }
 
-impl Content {
+impl Generation {
     pub(super) fn new(number: u64, dimension: usize) -> Self {
         let (examples, having, blobs) = (BTreeMap::new(), HashMap::new(), BTreeMap::new());
         Self { number, dimension, examples, counted: 0, having, blobs }
     }
 
-    /// The same, as the successor of another content.
+    /// The same, as the successor of another generation.
     pub(super) fn after(self, other: &Self) -> Self {
         Self { number: other.number + 1, ..self }
     }
 
-    pub(super) fn number(&self) -> u64 {
-        self.number
+    pub(super) fn name(&self) -> String {
+        format!("generation-{}", self.number)
+    }
+
+    /// An example and its dense vector.
+    pub(super) fn get(&self, key: Uuid) -> Option<(&Arc<Example>, &[f32])> {
+        self.examples.get(&key).map(|kept| (&kept.example, kept.dense.as_ref()))
     }
 
     pub(super) fn dimension(&self) -> usize {
