@@ -38,7 +38,7 @@ pub struct Setup {
     pub unknown: bool,
     /// Of a cascade the confidence from which on the vote's answer is taken.
     #[serde(default)]
-    pub threshold: Option<String>,
+    pub cascade_threshold: Option<String>,
 }
 
 impl Setup {
@@ -56,7 +56,7 @@ impl Setup {
             ("probe", yes(self.probe)),
             ("filter", Some(self.filter.clone())),
             ("novelty", yes(self.unknown)),
-            ("cascade", self.threshold.clone()),
+            ("cascade", self.cascade_threshold.clone()),
         ];
         let lines = parts.into_iter().filter_map(|(name, value)| Some(format!("{name}={}\n", Value::from(value?))));
         let mut key = text_hash(&lines.collect::<String>());
@@ -308,7 +308,7 @@ mod tests {
             probe: true,
             filter: String::new(),
             unknown: true,
-            threshold: None,
+            cascade_threshold: None,
         }
     }
 
@@ -365,7 +365,7 @@ mod tests {
             |now: &mut Setup| now.examples = Some("9 nearest".into()),
             |now: &mut Setup| now.filter = "language".into(),
             |now: &mut Setup| now.unknown = false,
-            |now: &mut Setup| now.threshold = Some("0.7".into()),
+            |now: &mut Setup| now.cascade_threshold = Some("0.7".into()),
         ] {
             assert!(said(change).is_some());
             let mut now = setup();
@@ -382,15 +382,15 @@ mod tests {
         }
         // What an earlier version learned of a cascade does not say with which threshold.
         let mut cascade = json["labelers"]["claude"].clone();
-        cascade.as_object_mut().unwrap().remove("threshold").unwrap();
+        cascade.as_object_mut().unwrap().remove("cascade_threshold").unwrap();
         json["labelers"]["cascade"] = cascade;
         json["cascade"] = serde_json::json!({"threshold": 0.8, "target": 0.97, "confidence": 0.9, "probe": true});
         let read = Stored::from_json(json.to_string().as_bytes()).unwrap();
         assert_eq!((read.labelers["claude"].made_at.as_ref(), read.labelers["claude"].n), (None, 1540));
         assert_eq!(read.labelers["claude"].difference(&setup()).unwrap(), None);
-        let now = Setup { threshold: Some("0.7".into()), ..setup() };
+        let now = Setup { cascade_threshold: Some("0.7".into()), ..setup() };
         let difference = read.labelers["cascade"].difference(&now).unwrap();
-        assert_eq!(difference.unwrap(), "threshold (unknown then, \"0.7\" now)");
+        assert_eq!(difference.unwrap(), "cascade_threshold (unknown then, \"0.7\" now)");
         assert_eq!(read.cascade.unwrap().fitting(&setup()).unwrap().0, Some(0.8));
     }
 

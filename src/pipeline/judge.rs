@@ -115,8 +115,8 @@ impl Judge {
         let identity = self.labeler.identity(&retriever.taxonomy())?;
         let shown = identity.prompt.is_some().then(|| self.options.shown());
         let of_search = retriever.setup(&self.options);
-        let threshold = identity.threshold.map(|threshold| threshold.to_string());
-        Ok(Setup { model: identity.model, prompt: identity.prompt, examples: shown, threshold, ..of_search })
+        let cascade_threshold = identity.threshold.map(|threshold| threshold.to_string());
+        Ok(Setup { model: identity.model, prompt: identity.prompt, examples: shown, cascade_threshold, ..of_search })
     }
 
     /// What its answers and its decisions need of the preparation. That confidence and shortlist are
