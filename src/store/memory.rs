@@ -15,7 +15,7 @@ mod matcher;
 
 use content::Content;
 
-/// A store in memory, which goes when its last clone does. Clones are the same store.
+/// A store in memory. Clones are the same store, and it is gone with the last of them.
 ///
 /// Each query looks at every example: about a millisecond for 10,000 vectors of 384 numbers. BM25 is scored by the
 /// formula of Qdrant's engine, so all stores give the same hits.
@@ -27,7 +27,7 @@ pub struct MemoryStore {
 #[derive(Debug)]
 struct Shared {
     served: RwLock<Arc<Content>>,
-    /// What a rebuild with a name had when it was dropped, and its name.
+    /// The content of a named rebuild that was dropped, with its name.
     unfinished: Mutex<Option<(String, Content)>>,
 }
 
@@ -39,12 +39,12 @@ impl MemoryStore {
         Self { shared: Arc::new(Shared { served, unfinished: Mutex::default() }) }
     }
 
-    /// The content as it is now; later writes do not change it.
+    /// The content as it is now. Later writes do not change it.
     fn content(&self) -> Arc<Content> {
         Arc::clone(&self.shared.served.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Changes the content for all who look from now on.
+    /// Changes the content for everyone who reads from now on.
     fn write<T>(&self, change: impl FnOnce(&mut Content) -> T) -> T {
         let mut served = self.shared.served.write().unwrap_or_else(PoisonError::into_inner);
         change(Arc::make_mut(&mut served))
@@ -110,7 +110,7 @@ impl ExampleStore for MemoryStore {
     async fn rebuild(&self, options: RebuildOptions) -> Result<Box<dyn Rebuild>> {
         if options.keep_old {
             return Err(Error::bad_input(
-                "a store in memory does not keep its old content; copy it to another store first",
+                "a store in memory does not keep its old generation; copy it to another store first",
             ));
         }
         let resumed = self.shared.unfinished().take().filter(|(name, content)| {
@@ -133,7 +133,7 @@ impl ExampleStore for MemoryStore {
     }
 }
 
-/// The next content of a [`MemoryStore`].
+/// The next generation of a [`MemoryStore`].
 struct MemoryRebuild {
     store: MemoryStore,
     /// `None` after the commit.

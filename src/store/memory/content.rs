@@ -11,14 +11,14 @@ use crate::statistics::cosine;
 use crate::store::{Hit, Hits, Query};
 use crate::{Error, Result};
 
-/// Cheap enough to copy: examples and vectors are shared with the copy.
+/// The content of a store. Copying it is cheap: examples and vectors are shared.
 #[derive(Debug, Clone)]
 pub(super) struct Content {
     number: u64,
     dimension: usize,
     examples: BTreeMap<Uuid, Kept>,
-    /// How many examples there are, and how many have a word. As in Qdrant's engine, those that were removed are
-    /// counted until the content is built anew; the scores would differ otherwise.
+    /// How many examples there are, and how many have each word. As in Qdrant's engine, removed examples are counted
+    /// until the next generation; otherwise the scores would differ.
     counted: usize,
     having: HashMap<u32, usize>,
     blobs: BTreeMap<String, Arc<[u8]>>,
@@ -37,7 +37,7 @@ impl Content {
         Self { number, dimension, examples, counted: 0, having, blobs }
     }
 
-    /// The same, as the successor of another content.
+    /// An empty content, as the successor of another one.
     pub(super) fn after(self, other: &Self) -> Self {
         Self { number: other.number + 1, ..self }
     }
@@ -174,7 +174,7 @@ impl Content {
     }
 }
 
-/// BM25; nothing for an example that has none of the words.
+/// The BM25 score; `None` for an example with none of the words.
 fn score(weights: &HashMap<u32, f32>, words: &SparseVector) -> Option<f32> {
     if weights.is_empty() {
         return None;
