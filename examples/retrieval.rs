@@ -25,7 +25,7 @@ use ticket_router::stages::retrieve::{BM25_WEIGHT, CANDIDATES, fuse};
 use ticket_router::stages::select::{Selection, is_near_text, select};
 use ticket_router::store::{MANIFEST_BLOB, Manifest, PROBE_BLOB, Query};
 use ticket_router::{
-    AnswerForm, ClaudeLabeler, DEFAULT_MODEL, EdgeStore, Embedder, ExampleStore as _, FastEmbedder, LabelledTicket,
+    AnswerForm, ClaudeLabeler, Content as _, DEFAULT_MODEL, EdgeStore, Embedder, FastEmbedder, LabelledTicket,
     ModelPaths, Result, Taxonomy,
 };
 
@@ -223,7 +223,7 @@ impl Bench {
         Ok(Filled {
             without_frequent: FREQUENT.into_iter().map(without).collect::<Result<_>>()?,
             bm25: Bm25::new(&manifest.bm25)?,
-            probe: probe.map(|probe| Probe::from_bytes(&probe, retriever.taxonomy())).transpose()?,
+            probe: probe.map(|probe| Probe::from_bytes(&probe, &retriever.taxonomy())).transpose()?,
             judges: [("all", judge(IntentsMode::All)), ("shortlist", judge(IntentsMode::Shortlist))],
             retriever,
         })

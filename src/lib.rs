@@ -72,4 +72,4 @@ pub use store::EdgeStore;
 pub use store::ServerStore;
 #[cfg(all(feature = "embedded", feature = "server"))]
 pub use store::StoreLocation;
-pub use store::{ExampleStore, MemoryStore};
+pub use store::{Content, ExampleStore, MemoryStore};

@@ -20,6 +20,7 @@ mod options;
 mod own_task;
 mod retriever;
 mod runner;
+mod served;
 
 pub use builder::ClassifierBuilder;
 pub use calibrations::{CascadeEntry, Entry, Setup, Stored, cascade_threshold};
@@ -117,7 +118,7 @@ impl Classifier {
 
     /// The intents that answers are chosen from.
     #[must_use]
-    pub fn taxonomy(&self) -> &Taxonomy {
+    pub fn taxonomy(&self) -> Arc<Taxonomy> {
         self.retriever.taxonomy()
     }
 

@@ -1,14 +1,29 @@
-//! The seam to the example store: what a store must do, and the shapes that cross it.
+//! The store of labelled tickets: found again by similarity, with small named blobs beside them.
+//!
+//! A store is a row of *generations*, of which one is served. A generation is one complete content: a folder of the
+//! embedded engine ([`EdgeStore`]), or a collection on a Qdrant server ([`ServerStore`]).
+//!
+//! - **Readers** hold a [`Snapshot`]: one generation, read for as long as it is held, with its typed manifest and
+//!   taxonomy, its probe and its calibrations. A [`Reader`] follows the store: each ticket gets the newest snapshot,
+//!   and one that is under way keeps its own. A [`Revision`] tells that something is new.
+//! - **Large changes** fill the next generation, a [`Rebuild`], and put it in place in one step. One rebuild is under
+//!   way at a time: it holds a lease, for which the next one waits.
+//! - **Small changes** (an example that is learned, a rename, a calibration) are written to the generation that is
+//!   served, by many at a time. Those that come during a rebuild are in its content too when it is served.
+//!
+//! `docs/decisions.md` says why.
 
 use std::sync::Arc;
 
 use async_trait::async_trait;
 use serde::Serialize;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use crate::Result;
 use crate::data::example::{Example, Point, SparseVector, StoredExample};
 use crate::data::taxonomy::Taxonomy;
+use crate::embed::Bm25Settings;
 
 #[cfg(feature = "embedded")]
 mod edge;
@@ -17,7 +32,10 @@ mod filter;
 mod location;
 mod manifest;
 mod memory;
+mod missed;
 mod pages;
+mod reader;
+mod revision;
 #[cfg(feature = "server")]
 mod server;
 #[cfg_attr(
@@ -25,6 +43,7 @@ mod server;
     expect(dead_code, reason = "how Qdrant keeps examples matters to its stores alone")
 )]
 mod settings;
+mod snapshot;
 
 #[cfg(feature = "embedded")]
 pub use edge::EdgeStore;
@@ -34,9 +53,12 @@ pub use location::{StoreLocation, StoreOptions};
 pub use manifest::{FORMAT_VERSION, Manifest};
 pub use memory::MemoryStore;
 pub use pages::Pages;
+pub use reader::Reader;
+pub use revision::{Revision, Revisions};
 #[cfg(feature = "server")]
 pub use server::{Connection, ServerStore};
 pub use settings::{CollectionSettings, Quantization};
+pub use snapshot::Snapshot;
 
 /// Name of the blob that holds the [`Manifest`].
 pub const MANIFEST_BLOB: &str = "manifest.json";
@@ -87,10 +109,14 @@ pub struct Hits {
 }
 
 /// What a rebuild is to be.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct RebuildOptions {
     /// Length of the dense vectors.
     pub dimension: usize,
+    /// How words become sparse vectors in the new content; examples that are learned meanwhile get theirs by it.
+    pub bm25: Bm25Settings,
+    /// Whether its vectors are of another embedder than those that are served.
+    pub other_vectors: bool,
     /// About how many points will come; 0 when nobody knows. To write more of them takes longer.
     pub points: usize,
     /// Whether the content that is replaced stays beside the new one, where the store can.
@@ -117,19 +143,71 @@ pub struct StoreInfo {
     pub settings: CollectionSettings,
 }
 
+/// What can be read of a store: of one generation of it ([`ExampleStore::snapshot`]), or, of the store itself,
+/// of the generation that is served at the moment of each call.
+///
+/// Errors are of kind [`Store`](crate::ErrorKind::Store). A read that fails says so: `None` and 0 mean that the
+/// store was asked and there is nothing.
+#[async_trait]
+pub trait Content: Send + Sync {
+    /// The nearest examples by both vectors.
+    async fn query(&self, query: Query) -> Result<Hits>;
+
+    /// A page of at most `limit` examples in the order of their keys, from `start` on, and
+    /// the key at which the next page starts.
+    async fn scroll(
+        &self,
+        start: Option<Uuid>,
+        limit: usize,
+        with_vectors: bool,
+    ) -> Result<(Vec<StoredExample>, Option<Uuid>)>;
+
+    /// How many examples there are, exactly.
+    async fn count(&self) -> Result<usize>;
+
+    /// The intents that examples have, and how many examples each has, in alphabetical order.
+    async fn intents(&self) -> Result<Vec<(String, usize)>>;
+
+    /// A named blob.
+    async fn blob(&self, name: &str) -> Result<Option<Vec<u8>>>;
+
+    /// What the store is.
+    async fn info(&self) -> Result<StoreInfo>;
+}
+
+/// A generation that is read for as long as it is held, whatever becomes of the store. Small changes of the
+/// generation itself are seen.
+#[derive(Clone)]
+pub struct Pinned {
+    /// The generation's id: the name of a folder or a collection, unique in the store for all time.
+    pub generation: String,
+    /// What is read.
+    pub content: Arc<dyn Content>,
+}
+
+impl std::fmt::Debug for Pinned {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Pinned").field("generation", &self.generation).finish_non_exhaustive()
+    }
+}
+
 /// Examples with vectors, found again by similarity, and small named blobs beside them.
 ///
 /// The contract, which `tests/suite/contract.rs` holds against every store:
 /// writes are durable and seen by all readers when the call returns; writing the same again
 /// changes nothing; readers see either the old content or the new one of a rebuild, never a
 /// part. With [`Query::exact`] and one shard, the same data and query give the same hits in
-/// every store, with scores to 1e-4. One process writes at a time.
+/// every store, with scores to 1e-4. One rebuild is under way at a time; small writes may come from many
+/// sides, also during a rebuild, whose content has them too when it is served.
 ///
 /// Errors are of kind [`Store`](crate::ErrorKind::Store).
 #[async_trait]
-pub trait ExampleStore: Send + Sync {
-    /// The nearest examples by both vectors.
-    async fn query(&self, query: Query) -> Result<Hits>;
+pub trait ExampleStore: Content {
+    /// The generation that is served now, to be read for as long as it is held.
+    async fn snapshot(&self) -> Result<Pinned>;
+
+    /// Tells of every change: at once of one by this process, within two seconds of one by another.
+    fn revisions(&self) -> watch::Receiver<Arc<Revision>>;
 
     /// Adds examples, or replaces those of the same key.
     async fn upsert(&self, points: Vec<Point>) -> Result<()>;
@@ -144,34 +222,13 @@ pub trait ExampleStore: Send + Sync {
     /// Removes examples; unknown keys are no error.
     async fn delete(&self, keys: Vec<Uuid>) -> Result<()>;
 
-    /// A page of at most `limit` examples in the order of their keys, from `start` on, and
-    /// the key at which the next page starts.
-    async fn scroll(
-        &self,
-        start: Option<Uuid>,
-        limit: usize,
-        with_vectors: bool,
-    ) -> Result<(Vec<StoredExample>, Option<Uuid>)>;
-
-    /// How many examples there are, exactly.
-    async fn count(&self) -> Result<usize>;
-
-    /// The intents and how many examples each has, in alphabetical order.
-    async fn intents(&self) -> Result<Vec<(String, usize)>>;
-
-    /// A named blob.
-    async fn blob(&self, name: &str) -> Result<Option<Vec<u8>>>;
-
     /// Writes a named blob in one step.
     async fn put_blob(&self, name: &str, content: Vec<u8>) -> Result<()>;
 
     /// Starts a new content beside what is served, empty unless it is resumed. Readers see
     /// the old content until [`Rebuild::commit`]; dropped before that, it leaves no trace,
-    /// unless it has a name.
+    /// unless it has a name. Where another rebuild is under way it waits a while, and then fails and names it.
     async fn rebuild(&self, options: RebuildOptions) -> Result<Box<dyn Rebuild>>;
-
-    /// What the store is.
-    async fn info(&self) -> Result<StoreInfo>;
 }
 
 /// A store's next content, while it is being filled.
@@ -192,11 +249,22 @@ pub trait Rebuild: Send {
 
 /// The taxonomy of a store: the one it was given, with the store's labels where that one is open,
 /// or the labels alone.
-pub async fn taxonomy_of(store: &dyn ExampleStore) -> Result<Taxonomy> {
-    let given = store.blob(TAXONOMY_BLOB).await?;
-    let taxonomy = given.map_or_else(|| Ok(Taxonomy::from_labels([])), |json| Taxonomy::from_json(&json))?;
-    if !taxonomy.open {
-        return Ok(taxonomy);
-    }
-    Ok(taxonomy.with_labels(store.intents().await?.into_iter().map(|(name, _)| name)))
+pub async fn taxonomy_of(store: &dyn Content) -> Result<Taxonomy> {
+    snapshot::taxonomy(store, store.blob(TAXONOMY_BLOB).await?.as_deref()).await
+}
+
+/// A store's manifest, with all small changes counted in; `None` where no index run has completed.
+pub async fn manifest_of(store: &dyn ExampleStore) -> Result<Option<Manifest>> {
+    let Some(json) = store.blob(MANIFEST_BLOB).await? else { return Ok(None) };
+    let mut manifest = Manifest::from_json(&json)?;
+    manifest.changed_in_place += store.revisions().borrow().changes;
+    Ok(Some(manifest))
+}
+
+/// Who this is, for those who wait for a lease.
+#[cfg(any(feature = "embedded", feature = "server"))]
+fn holder() -> String {
+    let name = std::env::args_os().next().map(std::path::PathBuf::from);
+    let name = name.as_deref().and_then(std::path::Path::file_name).unwrap_or_default();
+    format!("{} (process {})", name.to_string_lossy(), std::process::id())
 }

@@ -8,7 +8,7 @@
 //! `hierarchy`; in `attributes` and `shortlist` what is asked beside the intent and which
 //! intents are offered; messages about bad input and a bad set-up in `bad_input`; the API's
 //! behaviour in `claude_*`, against the double in `raw_double` where it must misbehave; killed
-//! runs in `kill`; what every store must do in `contract`, and a Qdrant server's misbehaviour in
+//! runs in `kill`; what every store must do in `contract`, readers that run while others write in `follow`, and a Qdrant server's misbehaviour in
 //! `server_faults`, both against `qdrant_double`; rendered prompts and request bodies in `prompts`; the library in `library`, how it works on many tickets at once in `pipeline`;
 //! the provided models in `embedders`; `examples_db` itself in `data`; the documentation in `docs`; the order of the layers in
 //! `layers`. Pure stages have their tests beside them in `src`.
@@ -60,6 +60,8 @@ mod eval_figures;
 mod eval_honest;
 #[path = "suite/fixture.rs"]
 mod fixture;
+#[path = "suite/follow.rs"]
+mod follow;
 #[path = "suite/hierarchy.rs"]
 mod hierarchy;
 #[path = "suite/index.rs"]

@@ -15,6 +15,7 @@ use super::{Args, Outcome, fill};
 /// What the targets speak of.
 const USUAL: usize = 10_000;
 const LARGE: usize = 1_000_000;
+const LEARNED: usize = 100_000;
 const CALLERS: [usize; 3] = [1, 8, 64];
 
 /// How much is measured.
@@ -200,6 +201,14 @@ impl Bench<'_> {
             self.report.add(name, "ms", figures.clone());
         }
         self.callers(&mut ours, size)?;
+        let mut learned = Vec::new();
+        for round in 0..self.extent.rounds {
+            learned.push(median(ours.ask(&Command::Learn(self.round_of_tickets(round)))?));
+        }
+        self.report.add("learn an example, the store's part", "ms", learned.clone());
+        if size == LEARNED {
+            self.report.target(format!("learn an example at {size}, ms"), learned, &Aim::AtMost(10.0));
+        }
         let recall: Vec<Recall> = ours.ask(&Command::Recall(self.round_of_tickets(0)))?;
         let groups: Vec<&[Recall]> = recall.chunks(self.extent.tickets.div_ceil(5)).collect();
         let mean = |of: fn(&Recall) -> f64| -> Vec<f64> {

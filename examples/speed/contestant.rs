@@ -21,6 +21,8 @@ pub enum Command {
     Callers(usize, Vec<String>),
     /// Compare the ten nearest with the exact ones: [`Recall`] of each.
     Recall(Vec<String>),
+    /// Learn these, and forget them again: milliseconds that the store took for each to be learned.
+    Learn(Vec<String>),
     /// [`Memory`] of the process.
     Memory,
 }

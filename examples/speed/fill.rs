@@ -10,7 +10,7 @@ use ticket_router::data::example::{Example, Point, StoredExample, example_key};
 use ticket_router::data::ticket::text_hash;
 use ticket_router::embed::{Bm25, Bm25Settings};
 use ticket_router::store::{CollectionSettings, MANIFEST_BLOB, Manifest, PROBE_BLOB, Quantization, RebuildOptions};
-use ticket_router::{EdgeStore, Error, ExampleStore as _, FastEmbedder};
+use ticket_router::{Content as _, EdgeStore, Error, ExampleStore as _, FastEmbedder};
 
 use super::data::Data;
 use super::{Outcome, ours};

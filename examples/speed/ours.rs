@@ -11,6 +11,9 @@ use futures::future::try_join_all;
 use serde_json::Value;
 use ticket_router::claude::{DEFAULT_MODEL as CLAUDE, Models};
 use ticket_router::cli::config;
+use ticket_router::data::example::{Example, Point, example_key};
+use ticket_router::data::ticket::text_hash;
+use ticket_router::embed::{Bm25, Bm25Settings};
 use ticket_router::input::{Row, RowContent};
 use ticket_router::learn::index::{IndexOptions, IndexReport, index};
 use ticket_router::pipeline::{DEFAULT_K, Retriever, Scope};
@@ -18,8 +21,8 @@ use ticket_router::stages::policy::{Facts, Terms, decide};
 use ticket_router::stages::prompt::Prompts;
 use ticket_router::stages::select::{Selection, select};
 use ticket_router::{
-    Classifier, ClaudeLabeler, EdgeStore, Embedder, Error, Evidence, FastEmbedder, Label, Labeler as _, LabelledTicket,
-    Ticket, VoteLabeler,
+    Classifier, ClaudeLabeler, EdgeStore, Embedder, Error, Evidence, ExampleStore as _, FastEmbedder, Label,
+    Labeler as _, LabelledTicket, Ticket, VoteLabeler,
 };
 
 use super::contestant::{Command, Load, Memory, Ready, Stages};
@@ -79,6 +82,7 @@ impl Ours {
                 let vectors = self.embedder.embed(texts).await?;
                 serde_json::to_value(recall::measure(self.store.as_ref(), &vectors).await?)?
             }
+            Command::Learn(texts) => serde_json::to_value(self.learn(texts).await?)?,
             Command::Memory => {
                 let (peak_mb, own_mb) = (process::memory(process::PEAK)?, process::memory("RssAnon:")?);
                 serde_json::to_value(Memory { peak_mb, own_mb })?
@@ -97,6 +101,26 @@ impl Ours {
         let seconds = begun.elapsed().as_secs_f64();
         std::fs::remove_dir_all(&folder)?;
         Ok(seconds - report?.probe.map_or(0.0, |probe| probe.seconds))
+    }
+
+    /// Learns texts one by one; the vectors are made before.
+    async fn learn(&self, texts: Vec<String>) -> Outcome<Vec<f64>> {
+        let vectors = self.embedder.embed(texts.clone()).await?;
+        let bm25 = Bm25::new(&Bm25Settings::default())?;
+        let (mut times, mut keys) = (Vec::with_capacity(texts.len()), Vec::with_capacity(texts.len()));
+        for (n, (text, dense)) in texts.into_iter().zip(vectors).enumerate() {
+            let (sparse, text_hash) = (bm25.document(&text), text_hash(&text));
+            let ticket = Ticket { id: format!("learned-{n}"), ..Ticket::new(text) };
+            let labelled = LabelledTicket { ticket, intent: "learned".into(), reasoning: None };
+            let key = example_key("speed", &labelled.ticket.id);
+            let example = Example { key, source: "speed".into(), labelled, text_hash };
+            let begun = Instant::now();
+            self.store.upsert(vec![Point { example, dense, sparse }]).await?;
+            times.push(milliseconds(begun));
+            keys.push(key);
+        }
+        self.store.delete(keys).await?;
+        Ok(times)
     }
 
     async fn ticket(&self, ticket: Ticket) -> Outcome<Stages> {

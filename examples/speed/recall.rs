@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use ticket_router::stages::retrieve::CANDIDATES;
 use ticket_router::store::Query;
-use ticket_router::{EdgeStore, Error, ExampleStore as _, Result};
+use ticket_router::{Content as _, EdgeStore, Error, Result};
 
 use super::contestant::Recall;
 use super::fill::text_of;

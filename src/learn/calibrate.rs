@@ -16,7 +16,7 @@ use crate::pipeline::{CascadeEntry, Classification, Entry, Examples, Judge, Opti
 use crate::stages::confidence::{self, Calibration};
 use crate::statistics::reliability::{expected_calibration_error, reliability};
 use crate::statistics::{real, wilson};
-use crate::store::{MANIFEST_BLOB, Manifest};
+use crate::store::manifest_of;
 use crate::{Error, Result};
 
 mod answers;
@@ -128,7 +128,7 @@ pub async fn calibrate(
     let judge = judge.with_calibration(Calibration::OPEN);
     let answered = answers::answer(retriever, &judge, &tickets, options.concurrency, progress).await?;
 
-    let Tally { own, scored, of_vote, spent, errors } = tally(retriever.taxonomy(), &tickets, &answered);
+    let Tally { own, scored, of_vote, spent, errors } = tally(&retriever.taxonomy(), &tickets, &answered);
     let n = own.len();
     if errors == n {
         let first = answered.into_iter().find_map(Result::err);
@@ -262,22 +262,18 @@ fn takes(vote: Answer, threshold: Option<f32>) -> bool {
 
 async fn store(retriever: &Retriever, labeler: &str, mut entry: Entry, cascade: &Dial) -> Result<()> {
     let store = retriever.store();
-    let manifest = store.blob(MANIFEST_BLOB).await?.map(|bytes| Manifest::from_json(&bytes)).transpose()?;
+    let manifest = manifest_of(store).await?;
     entry.changed_in_place = manifest.map_or(0, |manifest| manifest.changed_in_place);
-    let mut stored = Stored::read(store).await.unwrap_or_default();
     // What was learned of a cascade holds for the threshold that it had.
-    if labeler != CascadeLabeler::NAME {
-        stored.cascade = Some(CascadeEntry {
-            threshold: cascade.threshold,
-            target: cascade.target,
-            confidence: cascade.confidence,
-            probe: entry.setup.probe,
-            filter: entry.setup.filter.clone(),
-            made_at: entry.made_at.clone(),
-        });
-    }
-    stored.labelers.insert(labeler.to_owned(), entry);
-    stored.write(store).await
+    let cascade = (labeler != CascadeLabeler::NAME).then(|| CascadeEntry {
+        threshold: cascade.threshold,
+        target: cascade.target,
+        confidence: cascade.confidence,
+        probe: entry.setup.probe,
+        filter: entry.setup.filter.clone(),
+        made_at: entry.made_at.clone(),
+    });
+    Stored::add(store, labeler, entry, cascade).await
 }
 
 #[cfg(test)]

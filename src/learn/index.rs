@@ -11,7 +11,9 @@ use crate::embed::{Bm25, Bm25Settings, Embedder, embed_checked};
 use crate::input::{InputOptions, Row};
 use crate::learn::probe::{self, TrainedProbe};
 use crate::pipeline::Stored;
-use crate::store::{CALIBRATION_BLOB, ExampleStore, MANIFEST_BLOB, Manifest, Pages, RebuildOptions, TAXONOMY_BLOB};
+use crate::store::{
+    CALIBRATION_BLOB, ExampleStore, MANIFEST_BLOB, Manifest, Pages, RebuildOptions, TAXONOMY_BLOB, manifest_of,
+};
 use crate::{Error, Result};
 
 mod plan;
@@ -103,10 +105,7 @@ pub async fn index(
     options: &IndexOptions,
     progress: Progress<'_>,
 ) -> Result<IndexReport> {
-    let stored_manifest = match store.blob(MANIFEST_BLOB).await? {
-        Some(bytes) => Some(Manifest::from_json(&bytes)?),
-        None => None,
-    };
+    let stored_manifest = manifest_of(store).await?;
     let fits = match &stored_manifest {
         Some(manifest) => manifest.check(embedder).await,
         None => Ok(()),
@@ -149,25 +148,18 @@ pub async fn index(
     report.embedded = plan.to_embed.len();
     let mut changed_in_place = 0;
     match stored_manifest {
-        Some(mut manifest) if !options.rebuild && plan.is_small(existing.len(), manifest.changed_in_place) => {
-            manifest.changed_in_place += plan.changes();
-            changed_in_place = manifest.changed_in_place;
+        Some(manifest) if !options.rebuild && plan.is_small(existing.len(), manifest.changed_in_place) => {
+            changed_in_place = manifest.changed_in_place + plan.changes();
             in_place(store, embedder, &manifest, plan, progress).await?;
             // The taxonomy comes last: a kill before it leaves new examples under the old taxonomy,
             // never a new taxonomy without its examples.
             if let Some(taxonomy) = new_taxonomy {
                 store.put_blob(TAXONOMY_BLOB, taxonomy).await?;
             }
-            manifest.examples = store.count().await?;
-            store.put_blob(MANIFEST_BLOB, manifest.to_json()?).await?;
         }
-        manifest => {
-            let changed = manifest.map_or(0, |manifest| manifest.changed_in_place);
-            let calibration = store.blob(CALIBRATION_BLOB).await?;
-            let calibration = calibration.and_then(|bytes| Stored::carried(&bytes, changed, plan.changes()));
-            let taxonomy = new_taxonomy.or(stored_taxonomy);
-            let blobs = [(TAXONOMY_BLOB, taxonomy), (CALIBRATION_BLOB, calibration)];
-            rebuild(store, embedder, plan, &existing, blobs, options.keep_old, progress).await?;
+        _ => {
+            let given = options.taxonomy.as_ref();
+            rebuild(store, embedder, plan, &existing, Next { given, embed_again, options }, progress).await?;
         }
     }
     report.probe = probe::refresh(store, embedder, taxonomy.as_ref(), changed_in_place).await?;
@@ -202,34 +194,69 @@ async fn in_place(
     Ok(())
 }
 
+/// What a rebuild is to make.
+struct Next<'a> {
+    /// The taxonomy that was given.
+    given: Option<&'a Taxonomy>,
+    /// Whether all texts get vectors of another embedder.
+    embed_again: bool,
+    options: &'a IndexOptions,
+}
+
 /// Builds the store's next generation: what stays is copied with its vectors, what is new is embedded, and
-/// the old generation is replaced in one step.
+/// the old generation is replaced in one step. What other runs wrote between the look at the store and the
+/// beginning of the rebuild stays too.
 async fn rebuild(
     store: &dyn ExampleStore,
     embedder: &dyn Embedder,
     mut plan: Plan,
     existing: &HashMap<Uuid, Example>,
-    blobs: [(&str, Option<Vec<u8>>); 2],
-    keep_old: bool,
+    wanted: Next<'_>,
     progress: Progress<'_>,
 ) -> Result<()> {
+    let changes = plan.changes();
     let staying = || existing.values().filter(|example| !plan.replaces(&example.key));
     let points = staying().count() + plan.to_embed.len();
     let texts = staying().chain(&plan.to_embed).map(|example| example.labelled.ticket.text.as_str());
     let settings = Bm25Settings::measured(texts)?;
     let bm25 = Bm25::new(&settings)?;
-    let options = RebuildOptions { dimension: embedder.dimension(), points, keep_old, resume: None };
+    let options = RebuildOptions {
+        dimension: embedder.dimension(),
+        bm25: settings.clone(),
+        other_vectors: wanted.embed_again,
+        points,
+        keep_old: wanted.options.keep_old,
+        resume: None,
+    };
     let mut next = store.rebuild(options).await?;
-    let mut written = plan.to_embed.len();
+    // From here on no other run replaces what is read.
+    let served = manifest_of(store).await?;
+    if let Some(served) = served.as_ref().filter(|_| !wanted.embed_again) {
+        served.check(embedder).await?;
+    }
+    let mut written = 0;
 
     let mut pages = Pages::of(store, true);
     while let Some(page) = pages.next().await? {
         let mut points = Vec::with_capacity(page.len());
         for stored in page {
-            if plan.replaces(&stored.example.key) {
+            let key = stored.example.key;
+            if plan.replaces(&key) {
                 continue;
             }
-            let example = plan.to_relabel.remove(&stored.example.key).unwrap_or(stored.example);
+            let example = match plan.to_relabel.remove(&key) {
+                // Another run gave it another text, whose vector is not this one's.
+                Some(example) if example.text_hash != stored.example.text_hash => {
+                    plan.to_embed.push(example);
+                    continue;
+                }
+                Some(example) => example,
+                None if wanted.embed_again => {
+                    plan.to_embed.push(stored.example);
+                    continue;
+                }
+                None => stored.example,
+            };
             let dense = stored.dense.ok_or_else(|| Error::store("the store returned an example without its vector"))?;
             let sparse = bm25.document(&example.labelled.ticket.text);
             points.push(Point { example, dense, sparse });
@@ -238,6 +265,8 @@ async fn rebuild(
         next.upsert(points).await?;
     }
 
+    // What another run has taken out meanwhile, and the files hold.
+    plan.to_embed.extend(std::mem::take(&mut plan.to_relabel).into_values());
     let total = plan.to_embed.len();
     let mut done = 0;
     // Sorted by length over the whole run, so that the batches need little padding.
@@ -250,9 +279,18 @@ async fn rebuild(
         progress(done, total);
     }
     let mut manifest = Manifest::of(embedder, settings).await?;
-    manifest.examples = written;
+    manifest.examples = written + total;
     next.put_blob(MANIFEST_BLOB, manifest.to_json()?).await?;
-    for (name, content) in blobs {
+    // As they are now: a rename or a calibration may have come meanwhile.
+    let stored = store.blob(TAXONOMY_BLOB).await?;
+    let taxonomy = match wanted.given {
+        Some(given) => Some(with_renames(given.clone(), stored.as_deref(), &mut IndexReport::default()).to_json()?),
+        None => stored,
+    };
+    let changed = served.map_or(0, |manifest| manifest.changed_in_place);
+    let calibration = store.blob(CALIBRATION_BLOB).await?;
+    let calibration = calibration.and_then(|bytes| Stored::carried(&bytes, changed, changes));
+    for (name, content) in [(TAXONOMY_BLOB, taxonomy), (CALIBRATION_BLOB, calibration)] {
         if let Some(content) = content {
             next.put_blob(name, content).await?;
         }

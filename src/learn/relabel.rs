@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use crate::data::taxonomy::Taxonomy;
 use crate::statistics::milliseconds;
-use crate::store::{ExampleStore, MANIFEST_BLOB, Manifest, TAXONOMY_BLOB, taxonomy_of};
+use crate::store::{ExampleStore, TAXONOMY_BLOB, manifest_of, taxonomy_of};
 use crate::{Error, Result};
 
 /// The change that is asked for.
@@ -51,7 +51,8 @@ pub struct RelabelReport {
 /// new taxonomy resolves; the same change again completes it.
 pub async fn relabel(store: &dyn ExampleStore, change: &Change, dry_run: bool) -> Result<RelabelReport> {
     let begun = Instant::now();
-    let manifest = store.blob(MANIFEST_BLOB).await?.map(|bytes| Manifest::from_json(&bytes)).transpose()?;
+    // Refuses what a newer version wrote.
+    manifest_of(store).await?;
     let labels = store.intents().await?;
     let before = taxonomy_of(store).await?;
     let edit = match change {
@@ -72,10 +73,6 @@ pub async fn relabel(store: &dyn ExampleStore, change: &Change, dry_run: bool) -
         examples = 0;
         for (label, _) in stale {
             examples += store.relabel(label, &edit.into).await?;
-        }
-        if let Some(mut manifest) = manifest.filter(|_| examples > 0) {
-            manifest.changed_in_place += examples;
-            store.put_blob(MANIFEST_BLOB, manifest.to_json()?).await?;
         }
     }
     Ok(RelabelReport {

@@ -54,6 +54,8 @@ pub async fn copy(
     let identity = format!("{} {total} {:x}", source.location, Sha256::digest(&manifest_json));
     let options = RebuildOptions {
         dimension: source.dimension,
+        bm25: manifest.bm25.clone(),
+        other_vectors: false,
         points: total,
         keep_old: false,
         resume: Some(format!("copy of {identity}")),

@@ -8,7 +8,7 @@ use serde_json::Value;
 use super::{Options, Retriever};
 use crate::data::ticket::text_hash;
 use crate::stages::confidence::Calibration;
-use crate::store::{CALIBRATION_BLOB, ExampleStore, MANIFEST_BLOB, Manifest};
+use crate::store::{CALIBRATION_BLOB, ExampleStore, manifest_of};
 use crate::{Error, Result};
 
 /// The version of the stored form.
@@ -174,9 +174,20 @@ impl Stored {
         serde_json::to_vec_pretty(self).map_err(|e| unwritable(&e))
     }
 
-    /// Writes them.
-    pub async fn write(&self, store: &dyn ExampleStore) -> Result<()> {
-        store.put_blob(CALIBRATION_BLOB, self.to_json()?).await
+    /// Adds the calibration of a labeler, and of the cascade's own threshold where there is one; those of others
+    /// stay. Fails, and writes nothing, when the store cannot say which there are. What cannot be understood is
+    /// replaced: it can only be made again.
+    pub async fn add(
+        store: &dyn ExampleStore,
+        labeler: &str,
+        entry: Entry,
+        cascade: Option<CascadeEntry>,
+    ) -> Result<()> {
+        let before = store.blob(CALIBRATION_BLOB).await?;
+        let mut stored = before.and_then(|bytes| Self::from_json(&bytes).ok()).unwrap_or_default();
+        stored.cascade = cascade.or(stored.cascade);
+        stored.labelers.insert(labeler.to_owned(), entry);
+        store.put_blob(CALIBRATION_BLOB, stored.to_json()?).await
     }
 
     /// The calibration of a labeler if it fits the set-up. The note says that it does not fit, or that many examples
@@ -196,7 +207,7 @@ impl Stored {
             );
             return Ok((None, Some(note)));
         }
-        let manifest = store.blob(MANIFEST_BLOB).await?.map(|bytes| Manifest::from_json(&bytes)).transpose()?;
+        let manifest = manifest_of(store).await?;
         let changed = entry.changed_by(manifest.map_or(0, |manifest| manifest.changed_in_place));
         let is_stale = entry.share_of_examples(changed) > STALE_SHARE;
         let note = is_stale.then(|| {

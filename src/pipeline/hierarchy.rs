@@ -35,7 +35,7 @@ impl Judge {
         let (mut parent, mut confidence, mut steps) = (None::<String>, 1.0_f32, Vec::new());
         loop {
             let begun = Instant::now();
-            let level = retriever.levels().below(parent.as_deref()).cloned().unwrap_or_default();
+            let level = gathered.served.levels().below(parent.as_deref()).cloned().unwrap_or_default();
             let evidence = self.evidence(gathered, view(retriever, gathered, &level).await?);
             let mut label = match level.only_child() {
                 Some(only) => Label {
@@ -60,9 +60,9 @@ impl Judge {
             let choice = label.intent.clone();
             label.secondary.retain(|name| gathered.taxonomy.intent(name).is_some());
             add(&mut sum, label);
-            let group = choice
-                .clone()
-                .filter(|choice| parent.as_ref() != Some(choice) && retriever.levels().below(Some(choice)).is_some());
+            let group = choice.clone().filter(|choice| {
+                parent.as_ref() != Some(choice) && gathered.served.levels().below(Some(choice)).is_some()
+            });
             if let (Some(group), None) = (&group, &unsure) {
                 parent = Some(group.clone());
                 continue;
@@ -88,7 +88,7 @@ impl Judge {
 impl View {
     /// The first choice.
     pub(super) async fn top(retriever: &Retriever, gathered: &Gathered) -> Result<Self> {
-        view(retriever, gathered, &retriever.levels().below(None).cloned().unwrap_or_default()).await
+        view(retriever, gathered, &gathered.served.levels().below(None).cloned().unwrap_or_default()).await
     }
 }
 
@@ -98,7 +98,7 @@ async fn view(retriever: &Retriever, gathered: &Gathered, level: &Level) -> Resu
         None => gathered.candidates.clone(),
         Some(_) => retriever.candidates_within(gathered, level.intents()).await?,
     };
-    let votes = by_child(&retriever.votes(&candidates, &gathered.vector, &gathered.scope), level);
+    let votes = by_child(&gathered.served.votes(&candidates, &gathered.vector, &gathered.scope.options), level);
     let candidates = candidates.iter().filter_map(|candidate| relabelled(candidate, level)).collect();
     let shortlist = crate::stages::rank::shortlist(&votes, &level.taxonomy);
     Ok(View { candidates, votes, shortlist, taxonomy: Arc::clone(&level.taxonomy), level: Some(level.clone()) })

@@ -112,7 +112,7 @@ impl Judge {
 
     /// What a calibration of its answers holds for.
     pub fn setup(&self, retriever: &Retriever) -> Result<Setup> {
-        let identity = self.labeler.identity(retriever.taxonomy())?;
+        let identity = self.labeler.identity(&retriever.taxonomy())?;
         let shown = identity.prompt.is_some().then(|| self.options.shown());
         let of_search = retriever.setup(&self.options);
         let threshold = identity.threshold.map(|threshold| threshold.to_string());

@@ -1,33 +1,31 @@
 //! Embeds tickets and finds the examples most like them.
 
 use std::fmt;
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
+use super::served::Served;
 use super::{Options, Setup};
 use crate::data::evidence::Candidate;
 use crate::data::evidence::Vote;
 use crate::data::example::{Example, example_key};
 use crate::data::probe::Probe;
-use crate::data::taxonomy::{Levels, Taxonomy};
+use crate::data::taxonomy::Taxonomy;
 use crate::data::ticket::{LabelledTicket, Ticket, text_hash};
-use crate::embed::{Bm25, Embedder, embed_checked};
+use crate::embed::{Embedder, embed_checked};
 use crate::stages::rank::{self};
 use crate::stages::retrieve::{BM25_WEIGHT, CANDIDATES, fuse};
 use crate::stages::unknown::Floor;
-use crate::store::{ExampleStore, Filter, MANIFEST_BLOB, Manifest, PROBE_BLOB, Query, taxonomy_of};
+use crate::store::{ExampleStore, Filter, Query, Reader, Snapshot};
 use crate::{Error, Result};
 
 /// A store and the embedder it was built with.
 pub struct Retriever {
-    store: Arc<dyn ExampleStore>,
-    embedder: Arc<dyn Embedder>,
-    bm25: Bm25,
-    taxonomy: Arc<Taxonomy>,
-    levels: OnceLock<Levels>,
-    probe: Option<Probe>,
+    reader: Reader,
+    /// Made of the snapshot that was searched in last.
+    served: RwLock<Arc<Served>>,
     turn: tokio::sync::Mutex<()>,
 }
 
@@ -67,6 +65,8 @@ pub struct Gathered {
     pub taxonomy: Arc<Taxonomy>,
     /// Below what it counts as unlike everything seen, if that is asked for.
     pub floor: Option<Floor>,
+    /// What it was searched for in.
+    pub(super) served: Arc<Served>,
     /// How it was searched for.
     pub(super) scope: Scope,
     /// What the user should know.
@@ -77,43 +77,24 @@ pub struct Gathered {
 
 impl fmt::Debug for Retriever {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (embedder, intents) = (self.embedder.name(), self.taxonomy.intents.len());
+        let (embedder, intents) = (self.reader.embedder().name(), self.taxonomy().intents.len());
         f.debug_struct("Retriever").field("embedder", &embedder).field("intents", &intents).finish_non_exhaustive()
     }
 }
 
 impl Retriever {
-    /// Checks that the store fits the embedder and reads its taxonomy.
+    /// Checks that the store fits the embedder and reads its taxonomy. What is written to the store later is
+    /// followed.
     pub async fn open(store: Arc<dyn ExampleStore>, embedder: Arc<dyn Embedder>) -> Result<Self> {
-        let manifest = store.blob(MANIFEST_BLOB).await?.ok_or_else(|| {
-            Error::store("the store has no manifest: no index run has completed on it; run ticket-router index again")
-        })?;
-        let manifest = Manifest::from_json(&manifest)?;
-        manifest.check(embedder.as_ref()).await?;
-        let taxonomy = taxonomy_of(store.as_ref()).await?;
-        if manifest.examples > 0 && store.count().await? == 0 {
-            return Err(Error::store(format!(
-                "the store is damaged: it holds none of the {} examples that were written; index again into a new --store",
-                manifest.examples
-            )));
-        }
-        let bm25 = Bm25::new(&manifest.bm25)?;
-        let probe = store.blob(PROBE_BLOB).await?.map(|bytes| Probe::from_bytes(&bytes, &taxonomy)).transpose()?;
-        Ok(Self {
-            store,
-            embedder,
-            bm25,
-            taxonomy: Arc::new(taxonomy),
-            levels: OnceLock::new(),
-            probe: probe.filter(Probe::is_useful),
-            turn: tokio::sync::Mutex::new(()),
-        })
+        let reader = Reader::open(store, embedder).await?;
+        let served = RwLock::new(Arc::new(Served::new(reader.known())?));
+        Ok(Self { reader, served, turn: tokio::sync::Mutex::new(()) })
     }
 
     /// What of a calibration's set-up lies here and in the options.
     pub(super) fn setup(&self, options: &Options) -> Setup {
         Setup {
-            embedder: self.embedder.name().to_owned(),
+            embedder: self.reader.embedder().name().to_owned(),
             strategy: options.strategy_name().to_owned(),
             probe: self.asks_probe(options),
             filter: options.filter_name(),
@@ -125,29 +106,42 @@ impl Retriever {
     /// Whether the store's probe, which has seen every example, has a say.
     #[must_use]
     pub fn asks_probe(&self, options: &Options) -> bool {
-        self.probe(options).is_some()
+        self.known().probe(options).is_some()
     }
 
-    fn probe(&self, options: &Options) -> Option<&Probe> {
-        self.probe.as_ref().filter(|_| options.probe)
-    }
-
-    /// The intents of the store.
+    /// The intents of the store, as they were at the last search.
     #[must_use]
-    pub fn taxonomy(&self) -> &Taxonomy {
-        &self.taxonomy
-    }
-
-    /// The levels of its taxonomy.
-    #[must_use]
-    pub fn levels(&self) -> &Levels {
-        self.levels.get_or_init(|| Levels::of(&self.taxonomy))
+    pub fn taxonomy(&self) -> Arc<Taxonomy> {
+        Arc::clone(self.known().taxonomy())
     }
 
     /// The store itself.
     #[must_use]
     pub fn store(&self) -> &dyn ExampleStore {
-        self.store.as_ref()
+        self.reader.store().as_ref()
+    }
+
+    fn known(&self) -> Arc<Served> {
+        Arc::clone(&self.served.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// What a snapshot is searched by; where it cannot be used, what was used before.
+    fn serve(&self, snapshot: Arc<Snapshot>) -> Arc<Served> {
+        let known = self.known();
+        if Arc::ptr_eq(&known.snapshot, &snapshot) {
+            return known;
+        }
+        match Served::new(snapshot) {
+            Ok(served) => {
+                let served = Arc::new(served);
+                *self.served.write().unwrap_or_else(PoisonError::into_inner) = Arc::clone(&served);
+                served
+            }
+            Err(e) => {
+                tracing::error!("what is new in the store cannot be used; what was known goes on serving: {e}");
+                known
+            }
+        }
     }
 
     /// Embeds and searches for one ticket.
@@ -183,7 +177,7 @@ impl Retriever {
             notes.push(ticket.shorten().into_iter().collect());
         }
         let texts = tickets.iter().map(|ticket| ticket.text.clone()).collect();
-        match embed_checked(self.embedder.as_ref(), texts).await {
+        match embed_checked(self.reader.embedder().as_ref(), texts).await {
             Ok(vectors) => {
                 let time = begun.elapsed() / u32::try_from(tickets.len().max(1)).unwrap_or(u32::MAX);
                 let parts = tickets.into_iter().zip(vectors).zip(notes);
@@ -198,33 +192,35 @@ impl Retriever {
     pub async fn search(&self, embedded: Embedded, scope: Scope) -> Result<Gathered> {
         let Embedded { ticket, vector, notes, time } = embedded;
         let begun = Instant::now();
-        let filter = scope.options.filter.clone();
-        let candidates = self.candidates(&ticket, &vector, filter, &scope).await?;
-        let votes = self.votes(&candidates, &vector, &scope);
-        let shortlist = rank::shortlist(&votes, &self.taxonomy);
-        let taxonomy = Arc::clone(&self.taxonomy);
+        let mut served = self.serve(self.reader.snapshot().await);
+        let filter = &scope.options.filter;
+        let search = async |served: &Served| self.candidates(served, &ticket, &vector, filter.clone(), &scope).await;
+        let candidates = match search(&served).await {
+            Ok(candidates) => candidates,
+            // The generation may have been replaced so long ago that it is gone.
+            Err(e) => {
+                served = self.serve(self.reader.newer_than(&served.snapshot).await.ok_or(e)?);
+                search(&served).await?
+            }
+        };
+        let votes = served.votes(&candidates, &vector, &scope.options);
+        let taxonomy = Arc::clone(served.taxonomy());
+        let shortlist = rank::shortlist(&votes, &taxonomy);
         let times = (time, begun.elapsed());
-        let familiarity = self.probe(&scope.options).map(Probe::familiarity_floor);
+        let familiarity = served.probe(&scope.options).map(Probe::familiarity_floor);
         let floor = scope.options.novelty.then_some(Floor { familiarity });
-        Ok(Gathered { ticket, vector, candidates, votes, shortlist, taxonomy, floor, scope, notes, times })
-    }
-
-    /// What candidates, and the probe unless it is left out, say of a ticket.
-    pub(super) fn votes(&self, candidates: &[Candidate], vector: &[f32], scope: &Scope) -> Vec<Vote> {
-        match self.probe(&scope.options) {
-            Some(probe) => rank::combine(candidates, probe, vector),
-            None => rank::vote(candidates),
-        }
+        Ok(Gathered { ticket, vector, candidates, votes, shortlist, taxonomy, floor, served, scope, notes, times })
     }
 
     /// Searches once more for a gathered ticket, among the examples of these intents alone.
     pub(super) async fn candidates_within(&self, gathered: &Gathered, intents: Vec<String>) -> Result<Vec<Candidate>> {
         let filter = gathered.scope.options.filter.clone().within(intents);
-        self.candidates(&gathered.ticket, &gathered.vector, filter, &gathered.scope).await
+        self.candidates(&gathered.served, &gathered.ticket, &gathered.vector, filter, &gathered.scope).await
     }
 
     async fn candidates(
         &self,
+        served: &Served,
         ticket: &Ticket,
         vector: &[f32],
         filter: Filter,
@@ -232,32 +228,17 @@ impl Retriever {
     ) -> Result<Vec<Candidate>> {
         let query = Query {
             dense: vector.to_vec(),
-            sparse: self.bm25.query(&ticket.text),
+            sparse: served.bm25.query(&ticket.text),
             limit: CANDIDATES,
             filter,
             exclude: scope.exclude.clone(),
             exact: false,
         };
-        let mut candidates = fuse(self.store.query(query).await?, vector, BM25_WEIGHT);
+        let mut candidates = fuse(served.snapshot.content().query(query).await?, vector, BM25_WEIGHT);
         // A taxonomy that came later may know fewer intents, or know them by other names; what
         // it does not know is never given out.
-        candidates.retain_mut(|candidate| self.resolve(candidate));
+        candidates.retain_mut(|candidate| resolve(candidate, served.taxonomy()));
         Ok(candidates)
-    }
-
-    /// Puts a candidate's intent under its own name; false when the taxonomy lacks it.
-    fn resolve(&self, candidate: &mut Candidate) -> bool {
-        let stored = &candidate.example.labelled.intent;
-        match self.taxonomy.resolve(stored) {
-            None => false,
-            Some(name) if name == stored => true,
-            Some(name) => {
-                let mut example = Example::clone(&candidate.example);
-                name.clone_into(&mut example.labelled.intent);
-                candidate.example = Arc::new(example);
-                true
-            }
-        }
     }
 
     /// Embeds fixed examples; their intents are checked against the taxonomy.
@@ -266,12 +247,13 @@ impl Retriever {
             labelled.ticket.shorten();
         }
         let texts = examples.iter().map(|labelled| labelled.ticket.text.clone()).collect();
-        let vectors = embed_checked(self.embedder.as_ref(), texts).await?;
+        let vectors = embed_checked(self.reader.embedder().as_ref(), texts).await?;
+        let taxonomy = self.taxonomy();
         examples
             .into_iter()
             .zip(vectors)
             .map(|(mut labelled, vector)| {
-                let intent = self.taxonomy.resolve(&labelled.intent).ok_or_else(|| {
+                let intent = taxonomy.resolve(&labelled.intent).ok_or_else(|| {
                     Error::bad_input(format!(
                         "the static example {} has the intent {:?}, which the store does not know; correct it",
                         labelled.ticket.id, labelled.intent
@@ -283,5 +265,20 @@ impl Retriever {
                 Ok((Arc::new(Example { key, source: String::new(), labelled, text_hash }), vector.into()))
             })
             .collect()
+    }
+}
+
+/// Puts a candidate's intent under its own name; false when the taxonomy lacks it.
+fn resolve(candidate: &mut Candidate, taxonomy: &Taxonomy) -> bool {
+    let stored = &candidate.example.labelled.intent;
+    match taxonomy.resolve(stored) {
+        None => false,
+        Some(name) if name == stored => true,
+        Some(name) => {
+            let mut example = Example::clone(&candidate.example);
+            name.clone_into(&mut example.labelled.intent);
+            candidate.example = Arc::new(example);
+            true
+        }
     }
 }

@@ -1,46 +1,100 @@
 //! The embedded store: Qdrant's engine inside the process, in a folder.
 //!
-//! The engine is synchronous, so every call runs off the async threads. Reads share a lock;
-//! writes take it alone, because the engine's `flush` must find none of its locks held.
+//! The engine is synchronous, so every call runs off the async threads. One process has the folder open; in it
+//! small writes come one after the other, and one rebuild at a time fills the next generation.
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, Weak};
 
 use async_trait::async_trait;
 use qdrant_edge::EdgeShard;
+use tokio::sync::watch;
 use uuid::Uuid;
 
+use super::missed::Missed;
 use super::{
-    CollectionSettings, Example, ExampleStore, Hits, Point, Query, Rebuild, RebuildOptions, StoreInfo, StoredExample,
+    CollectionSettings, Content, Example, ExampleStore, Hits, Pinned, Point, Query, Rebuild, RebuildOptions, Revision,
+    Revisions, StoreInfo, StoredExample,
 };
 use crate::{Error, Result};
 
 mod cache;
+mod content;
 mod convert;
 mod generation;
+mod journal;
+mod lock;
 mod log;
+mod rebuild;
 mod search;
 mod serving;
 mod shard;
 
+use content::EdgeContent;
 use generation::Generation;
+use journal::{Entry, Journal, MOST_EXAMPLES};
+use rebuild::{EdgeRebuild, first_revision};
 use serving::Serving;
 
-/// How long another process may keep the store before opening it fails.
-const LOCK_PATIENCE: Duration = Duration::from_secs(10);
-const LOCK_FILE: &str = "LOCK";
 /// The engine's release, as `Cargo.toml` pins it.
 const ENGINE: &str = "qdrant-edge 0.7.2";
 
 /// A store in a folder, open in this process alone.
 pub struct EdgeStore {
-    root: PathBuf,
+    shared: Arc<Shared>,
     settings: CollectionSettings,
-    serving: Arc<RwLock<Serving>>,
-    /// Held for as long as the store is open.
+}
+
+/// What the store and its rebuilds have in common.
+struct Shared {
+    root: PathBuf,
+    current: RwLock<Arc<Serving>>,
+    /// Generations that were replaced and may still be read.
+    replaced: Mutex<Vec<Weak<Serving>>>,
+    /// Held by every small write.
+    writing: Mutex<Writing>,
+    revisions: Revisions,
+    /// Held for as long as anybody needs the folder.
     _lock: File,
+}
+
+/// What small writes write to beside the engine.
+struct Writing {
+    journal: Journal,
+    /// What a rebuild that is under way has missed.
+    missed: Option<Missed>,
+}
+
+impl Shared {
+    fn current(&self) -> Result<Arc<Serving>> {
+        Ok(Arc::clone(&*self.current.read().map_err(|_| poisoned())?))
+    }
+
+    fn writing(&self) -> Result<MutexGuard<'_, Writing>> {
+        self.writing.lock().map_err(|_| poisoned())
+    }
+
+    /// The folders of replaced generations that somebody still reads.
+    fn held(&self) -> Result<Vec<Generation>> {
+        let mut replaced = self.replaced.lock().map_err(|_| poisoned())?;
+        replaced.retain(|serving| serving.strong_count() > 0);
+        Ok(replaced.iter().filter_map(Weak::upgrade).map(|serving| serving.generation.clone()).collect())
+    }
+
+    /// Serves the next generation, which has this journal.
+    fn switch(&self, writing: &mut Writing, next: Serving, journal: Journal) -> Result<()> {
+        let revision = first_revision(&next.generation, journal.changes);
+        writing.journal = journal;
+        let old = {
+            let mut current = self.current.write().map_err(|_| poisoned())?;
+            std::mem::replace(&mut *current, Arc::new(next))
+        };
+        self.replaced.lock().map_err(|_| poisoned())?.push(Arc::downgrade(&old));
+        old.replace();
+        self.revisions.set(revision);
+        Ok(())
+    }
 }
 
 impl EdgeStore {
@@ -67,7 +121,7 @@ impl EdgeStore {
     }
 
     async fn open_locked(root: &Path, create: Option<usize>) -> Result<Self> {
-        let lock = lock(root).await?;
+        let lock = lock::open(root).await?;
         let root = root.to_path_buf();
         off_thread(move || {
             let generation = match (Generation::current(&root)?, create) {
@@ -80,8 +134,19 @@ impl EdgeStore {
                 }
                 (None, None) => return Err(Error::store(format!("the store in {} is empty", root.display()))),
             };
-            let serving = Arc::new(RwLock::new(Serving::load(generation)?));
-            Ok(Self { root, settings: CollectionSettings::default(), serving, _lock: lock })
+            let (changes, entries) = Journal::read(&generation)?;
+            let serving = Serving::load(generation)?;
+            let changes = changes + serving.repeat(entries)?;
+            let journal = Journal::begin(&serving.generation, changes)?;
+            let shared = Shared {
+                revisions: Revisions::new(first_revision(&serving.generation, changes)),
+                root,
+                current: RwLock::new(Arc::new(serving)),
+                replaced: Mutex::default(),
+                writing: Mutex::new(Writing { journal, missed: None }),
+                _lock: lock,
+            };
+            Ok(Self { shared: Arc::new(shared), settings: CollectionSettings::default() })
         })
         .await
     }
@@ -98,11 +163,11 @@ impl EdgeStore {
         if !Generation::exists(root) {
             return Err(absent(root));
         }
-        let lock = lock(root).await?;
+        let lock = lock::open(root).await?;
         let root = root.to_path_buf();
         off_thread(move || {
             if let Some(generation) = Generation::current(&root)? {
-                generation.remove_others(&root)?;
+                generation.remove_others(&root, &[])?;
                 generation.retire(&root)?;
             }
             drop(lock);
@@ -111,48 +176,82 @@ impl EdgeStore {
         .await
     }
 
-    /// Runs a read on the engine.
-    async fn read<T: Send + 'static>(&self, work: impl FnOnce(&Serving) -> Result<T> + Send + 'static) -> Result<T> {
-        let serving = Arc::clone(&self.serving);
-        off_thread(move || work(&*serving.read().map_err(|_| poisoned())?)).await
+    fn content(&self) -> Result<EdgeContent> {
+        Ok(EdgeContent { shared: Arc::clone(&self.shared), serving: self.shared.current()? })
     }
 
-    /// Runs a write on the engine and makes it durable.
-    async fn write<T: Send + 'static>(&self, work: impl FnOnce(&EdgeShard) -> Result<T> + Send + 'static) -> Result<T> {
-        let serving = Arc::clone(&self.serving);
+    /// Makes a small change and makes it durable; `noted` is what it means to a rebuild that is under way.
+    /// `work` says how many examples it changed.
+    async fn write(
+        &self,
+        noted: impl FnOnce(&mut Missed) + Send + 'static,
+        work: impl FnOnce(&EdgeShard) -> Result<usize> + Send + 'static,
+    ) -> Result<usize> {
+        let shared = Arc::clone(&self.shared);
         off_thread(move || {
-            let serving = serving.write().map_err(|_| poisoned())?;
-            let outcome = work(&serving.shard);
+            let mut writing = shared.writing()?;
+            let serving = shared.current()?;
+            let shard = serving.shard_alone()?;
+            if !writing.journal.is_empty() {
+                // What is done again when the store is opened must not come after what is done now.
+                shard.flush();
+                writing.journal.restart(&serving.generation, 0)?;
+            }
+            if let Some(missed) = writing.missed.as_mut() {
+                noted(missed);
+            }
+            let outcome = work(&shard);
             serving.cache.clear();
-            let done = outcome?;
-            serving.shard.flush();
-            Ok(done)
+            let changed = outcome?;
+            shard.flush();
+            drop(shard);
+            writing.journal.restart(&serving.generation, changed)?;
+            shared.revisions.examples_changed(changed);
+            Ok(changed)
+        })
+        .await
+    }
+
+    /// Makes a change of a few examples: durable by the journal, so that the engine need not be flushed for it.
+    async fn learn(&self, keys: Vec<Uuid>, entry: Entry) -> Result<()> {
+        let shared = Arc::clone(&self.shared);
+        off_thread(move || {
+            let mut writing = shared.writing()?;
+            let serving = shared.current()?;
+            let changed = entry.examples();
+            // Before the engine has it: what it refuses is refused again when the store is opened, and skipped.
+            serving.check(&entry)?;
+            writing.journal.append(&entry)?;
+            let done = serving.repeat_one(entry);
+            serving.cache.forget(&keys);
+            done?;
+            if let Some(missed) = writing.missed.as_mut() {
+                missed.keys.extend(keys);
+            }
+            if writing.journal.is_long() {
+                serving.shard_alone()?.flush();
+                writing.journal.restart(&serving.generation, 0)?;
+            }
+            shared.revisions.examples_changed(changed);
+            Ok(())
         })
         .await
     }
 }
 
+impl std::fmt::Debug for EdgeStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EdgeStore")
+            .field("root", &self.shared.root)
+            .field("revision", &self.shared.revisions)
+            .finish_non_exhaustive()
+    }
+}
+
 #[async_trait]
-impl ExampleStore for EdgeStore {
+impl Content for EdgeStore {
     async fn query(&self, query: Query) -> Result<Hits> {
-        self.read(move |serving| serving.query(&query)).await
-    }
-
-    async fn upsert(&self, points: Vec<Point>) -> Result<()> {
-        self.write(move |shard| shard::upsert(shard, points)).await
-    }
-
-    async fn update(&self, examples: Vec<Example>) -> Result<()> {
-        self.write(move |shard| shard::update(shard, examples)).await
-    }
-
-    async fn relabel(&self, from: &str, to: &str) -> Result<usize> {
-        let (from, to) = (from.to_owned(), to.to_owned());
-        self.write(move |shard| shard::relabel(shard, from, to)).await
-    }
-
-    async fn delete(&self, keys: Vec<Uuid>) -> Result<()> {
-        self.write(move |shard| shard::delete(shard, keys)).await
+        self.content()?.query(query).await
     }
 
     async fn scroll(
@@ -161,25 +260,82 @@ impl ExampleStore for EdgeStore {
         limit: usize,
         with_vectors: bool,
     ) -> Result<(Vec<StoredExample>, Option<Uuid>)> {
-        self.read(move |serving| shard::scroll(&serving.shard, start, limit, with_vectors)).await
+        self.content()?.scroll(start, limit, with_vectors).await
     }
 
     async fn count(&self) -> Result<usize> {
-        self.read(|serving| shard::count(&serving.shard)).await
+        self.content()?.count().await
     }
 
     async fn intents(&self) -> Result<Vec<(String, usize)>> {
-        self.read(|serving| shard::intents(&serving.shard)).await
+        self.content()?.intents().await
     }
 
     async fn blob(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        let name = name.to_owned();
-        self.read(move |serving| serving.generation.blob(&name)).await
+        self.content()?.blob(name).await
+    }
+
+    async fn info(&self) -> Result<StoreInfo> {
+        self.content()?.info().await
+    }
+}
+
+#[async_trait]
+impl ExampleStore for EdgeStore {
+    async fn snapshot(&self) -> Result<Pinned> {
+        let content = self.content()?;
+        Ok(Pinned { generation: content.serving.generation.name(), content: Arc::new(content) })
+    }
+
+    fn revisions(&self) -> watch::Receiver<Arc<Revision>> {
+        self.shared.revisions.watch()
+    }
+
+    async fn upsert(&self, points: Vec<Point>) -> Result<()> {
+        let keys: Vec<Uuid> = points.iter().map(|point| point.example.key).collect();
+        let count = keys.len();
+        if count <= MOST_EXAMPLES {
+            return self.learn(keys, Entry::put(&points)).await;
+        }
+        let write = move |shard: &EdgeShard| shard::upsert(shard, points).map(|()| count);
+        self.write(move |missed| missed.keys.extend(keys), write).await.map(|_| ())
+    }
+
+    async fn update(&self, examples: Vec<Example>) -> Result<()> {
+        let keys: Vec<Uuid> = examples.iter().map(|example| example.key).collect();
+        let count = keys.len();
+        let write = move |shard: &EdgeShard| shard::update(shard, examples).map(|()| count);
+        self.write(move |missed| missed.keys.extend(keys), write).await.map(|_| ())
+    }
+
+    async fn relabel(&self, from: &str, to: &str) -> Result<usize> {
+        let (from, to) = (from.to_owned(), to.to_owned());
+        let noted = (from.clone(), to.clone());
+        self.write(|missed| missed.relabels.push(noted), move |shard| shard::relabel(shard, from, to)).await
+    }
+
+    async fn delete(&self, keys: Vec<Uuid>) -> Result<()> {
+        let (noted, count) = (keys.clone(), keys.len());
+        if count <= MOST_EXAMPLES {
+            return self.learn(noted, Entry::Delete(keys)).await;
+        }
+        let write = move |shard: &EdgeShard| shard::delete(shard, keys).map(|()| count);
+        self.write(|missed| missed.keys.extend(noted), write).await.map(|_| ())
     }
 
     async fn put_blob(&self, name: &str, content: Vec<u8>) -> Result<()> {
-        let name = name.to_owned();
-        self.read(move |serving| serving.generation.put_blob(&name, &content)).await
+        let (name, shared) = (name.to_owned(), Arc::clone(&self.shared));
+        off_thread(move || {
+            // Alone: two at once would write into the same draft.
+            let mut writing = shared.writing()?;
+            shared.current()?.generation.put_blob(&name, &content)?;
+            if let Some(missed) = writing.missed.as_mut() {
+                missed.blobs.insert(name.clone());
+            }
+            shared.revisions.blob_changed(&name);
+            Ok(())
+        })
+        .await
     }
 
     async fn rebuild(&self, options: RebuildOptions) -> Result<Box<dyn Rebuild>> {
@@ -188,113 +344,8 @@ impl ExampleStore for EdgeStore {
                 "a store in a folder does not keep its old content; copy it first: ticket-router store copy FROM TO",
             ));
         }
-        let (root, settings, serving) = (self.root.clone(), self.settings.clone(), Arc::clone(&self.serving));
-        off_thread(move || {
-            let current = serving.read().map_err(|_| poisoned())?.generation.clone();
-            let unfinished = options.resume.as_deref().map(|name| current.unfinished(&root, name)).transpose()?;
-            let next = if let Some(unfinished) = unfinished.flatten() {
-                Serving::load(unfinished)?
-            } else {
-                // What killed runs left behind goes before another one is added.
-                current.remove_others(&root)?;
-                let generation = Generation::create(&root)?;
-                let engine = shard::create(&generation, options.dimension, &settings, options.points)?;
-                let next = Serving::new(generation, engine);
-                if let Some(name) = &options.resume {
-                    next.shard.flush();
-                    next.generation.put_name(name)?;
-                }
-                next
-            };
-            let stays = options.resume.is_some();
-            Ok(Box::new(EdgeRebuild { root, serving, next: Some(next), stays }) as Box<dyn Rebuild>)
-        })
-        .await
-    }
-
-    async fn info(&self) -> Result<StoreInfo> {
-        let root = self.root.clone();
-        self.read(move |serving| {
-            Ok(StoreInfo {
-                location: root.display().to_string(),
-                engine: format!("Qdrant embedded ({ENGINE})"),
-                content: serving.generation.name(),
-                dimension: shard::dimension(&serving.shard),
-                disk_bytes: Some(serving.generation.bytes()?),
-                settings: shard::settings(&serving.shard),
-            })
-        })
-        .await
-    }
-}
-
-/// The next generation of an [`EdgeStore`].
-struct EdgeRebuild {
-    root: PathBuf,
-    serving: Arc<RwLock<Serving>>,
-    /// `None` only while a call has it, and after the commit.
-    next: Option<Serving>,
-    /// Whether it is gone on with when it is not finished.
-    stays: bool,
-}
-
-impl EdgeRebuild {
-    async fn work<T: Send + 'static>(
-        &mut self,
-        work: impl FnOnce(&Serving) -> Result<T> + Send + 'static,
-    ) -> Result<T> {
-        let next = self.next.take().ok_or_else(|| Error::internal("the rebuild already failed"))?;
-        let (next, done) = off_thread(move || work(&next).map(|done| (next, done))).await?;
-        self.next = Some(next);
-        Ok(done)
-    }
-}
-
-#[async_trait]
-impl Rebuild for EdgeRebuild {
-    async fn upsert(&mut self, points: Vec<Point>) -> Result<()> {
-        self.work(move |next| shard::upsert(&next.shard, points)).await
-    }
-
-    async fn blob(&mut self, name: &str) -> Result<Option<Vec<u8>>> {
-        let name = name.to_owned();
-        self.work(move |next| next.generation.blob(&name)).await
-    }
-
-    async fn put_blob(&mut self, name: &str, content: Vec<u8>) -> Result<()> {
-        let name = name.to_owned();
-        self.work(move |next| {
-            next.shard.flush();
-            next.generation.put_blob(&name, &content)
-        })
-        .await
-    }
-
-    async fn commit(mut self: Box<Self>) -> Result<()> {
-        let next = self.next.take().ok_or_else(|| Error::internal("the rebuild already failed"))?;
-        let (root, serving) = (self.root.clone(), Arc::clone(&self.serving));
-        off_thread(move || {
-            shard::optimize(&next.shard)?;
-            next.shard.flush();
-            log::cut(&next.generation.shard_path()?)?;
-            next.generation.sync()?;
-            next.generation.publish(&root)?;
-            let old = {
-                let mut serving = serving.write().map_err(|_| poisoned())?;
-                std::mem::replace(&mut *serving, next)
-            };
-            old.discard()
-        })
-        .await
-    }
-}
-
-impl Drop for EdgeRebuild {
-    fn drop(&mut self) {
-        if let Some(next) = self.next.take().filter(|_| !self.stays) {
-            // Best effort: what stays is removed by the next rebuild.
-            let _ = next.discard();
-        }
+        let rebuild = EdgeRebuild::start(Arc::clone(&self.shared), self.settings.clone(), options).await?;
+        Ok(Box::new(rebuild))
     }
 }
 
@@ -307,36 +358,9 @@ fn poisoned() -> Error {
     Error::internal("an earlier call on the store panicked; restart the program")
 }
 
-/// Runs blocking work on its own thread; a panic of the engine becomes an error.
+/// Runs blocking work on a thread of its own kind; a panic of the engine becomes an error.
 async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|e| {
         Error::store(format!("the embedded engine stopped: {e}; check the free disk space and try again"))
     })?
-}
-
-/// Takes the store's lock, waiting for another process to finish.
-async fn lock(root: &Path) -> Result<File> {
-    let path = root.join(LOCK_FILE);
-    let failed = |e: std::io::Error| {
-        Error::store(format!("cannot lock the store {}: {e}; check the folder's permissions", root.display()))
-    };
-    let file = File::options().create(true).append(true).open(&path).map_err(failed)?;
-    let begun = std::time::Instant::now();
-    loop {
-        match file.try_lock() {
-            Ok(()) => return Ok(file),
-            Err(std::fs::TryLockError::WouldBlock) if begun.elapsed() < LOCK_PATIENCE => {
-                tokio::time::sleep(Duration::from_millis(50)).await;
-            }
-            Err(std::fs::TryLockError::WouldBlock) => {
-                return Err(Error::store(format!(
-                    "the store {} is in use by another process (waited {} s); try again when it is done, \
-                     or give each process a store of its own",
-                    root.display(),
-                    LOCK_PATIENCE.as_secs()
-                )));
-            }
-            Err(std::fs::TryLockError::Error(e)) => return Err(failed(e)),
-        }
-    }
 }

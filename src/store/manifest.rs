@@ -27,10 +27,11 @@ pub struct Manifest {
     pub probe: Vec<f32>,
     /// How words become sparse vectors.
     pub bm25: Bm25Settings,
-    /// How many examples there were after the last index run.
+    /// How many examples there were when the store was last built as a whole.
     #[serde(default)]
     pub examples: usize,
-    /// How many were changed in place since the store was last built as a whole.
+    /// How many were changed in place since then: the store itself counts them now, see [`manifest_of`](super::manifest_of);
+    /// what is written here is what the version before counted.
     #[serde(default)]
     pub changed_in_place: usize,
 }

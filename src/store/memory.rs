@@ -1,21 +1,32 @@
 //! A store in the memory of the process, searched exactly: for tests, for examples, and for desks whose history is
 //! small enough to be indexed at every start.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard};
+use std::time::Duration;
 
 use async_trait::async_trait;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use uuid::Uuid;
 
-use super::{CollectionSettings, ExampleStore, Hits, Query, Rebuild, RebuildOptions, StoreInfo};
+use super::missed::Missed;
+use super::{
+    CollectionSettings, Content, ExampleStore, Hits, Pinned, Query, Rebuild, RebuildOptions, Revision, Revisions,
+    StoreInfo,
+};
 use crate::data::example::{Example, Point, StoredExample};
 use crate::{Error, Result};
 
-mod content;
+mod generation;
 mod matcher;
+mod rebuild;
 
-use content::Content;
+use generation::Generation;
+use rebuild::MemoryRebuild;
 
-/// A store in memory. Clones are the same store, and it is gone with the last of them.
+/// How long a rebuild waits for another one.
+const PATIENCE: Duration = Duration::from_secs(10);
+
+/// A store in memory, which goes when its last clone does. Clones are the same store.
 ///
 /// Each query looks at every example: about a millisecond for 10,000 vectors of 384 numbers. BM25 is scored by the
 /// formula of Qdrant's engine, so all stores give the same hits.
@@ -26,59 +37,96 @@ pub struct MemoryStore {
 
 #[derive(Debug)]
 struct Shared {
-    served: RwLock<Arc<Content>>,
-    /// The content of a named rebuild that was dropped, with its name.
-    unfinished: Mutex<Option<(String, Content)>>,
+    served: RwLock<Held>,
+    /// Held by whoever writes; what a rebuild that is under way has missed.
+    missed: Mutex<Option<Missed>>,
+    /// What a rebuild with a name had when it was dropped, and its name.
+    unfinished: Mutex<Option<(String, Generation)>>,
+    /// One rebuild at a time has it.
+    lease: Arc<Semaphore>,
+    revisions: Revisions,
+}
+
+/// A generation that is read, and written by small changes.
+#[derive(Debug, Clone)]
+struct Held(Arc<RwLock<Generation>>);
+
+impl Held {
+    fn new(generation: Generation) -> Self {
+        Self(Arc::new(RwLock::new(generation)))
+    }
+
+    fn read(&self) -> RwLockReadGuard<'_, Generation> {
+        self.0.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn write<T>(&self, change: impl FnOnce(&mut Generation) -> T) -> T {
+        change(&mut self.0.write().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 impl MemoryStore {
     /// An empty store for vectors of `dimension` numbers.
     #[must_use]
     pub fn new(dimension: usize) -> Self {
-        let served = RwLock::new(Arc::new(Content::new(1, dimension)));
-        Self { shared: Arc::new(Shared { served, unfinished: Mutex::default() }) }
+        let first = Generation::new(1, dimension);
+        let revisions = Revisions::new(Revision::of(first.name()));
+        Self {
+            shared: Arc::new(Shared {
+                served: RwLock::new(Held::new(first)),
+                missed: Mutex::default(),
+                unfinished: Mutex::default(),
+                lease: Arc::new(Semaphore::new(1)),
+                revisions,
+            }),
+        }
     }
 
-    /// The content as it is now. Later writes do not change it.
-    fn content(&self) -> Arc<Content> {
-        Arc::clone(&self.shared.served.read().unwrap_or_else(PoisonError::into_inner))
+    fn held(&self) -> Held {
+        self.shared.served.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Changes the content for everyone who reads from now on.
-    fn write<T>(&self, change: impl FnOnce(&mut Content) -> T) -> T {
-        let mut served = self.shared.served.write().unwrap_or_else(PoisonError::into_inner);
-        change(Arc::make_mut(&mut served))
+    /// Makes a small change; `noted` is what it means to a rebuild that is under way. Says how many examples it
+    /// changed.
+    fn change(
+        &self,
+        noted: impl FnOnce(&mut Missed),
+        change: impl FnOnce(&mut Generation) -> Result<usize>,
+    ) -> Result<usize> {
+        let mut missed = self.shared.missed();
+        let count = self.held().write(change)?;
+        if let Some(missed) = missed.as_mut() {
+            noted(missed);
+        }
+        self.shared.revisions.examples_changed(count);
+        Ok(count)
     }
 }
 
 impl Shared {
-    fn unfinished(&self) -> MutexGuard<'_, Option<(String, Content)>> {
+    fn missed(&self) -> MutexGuard<'_, Option<Missed>> {
+        self.missed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn unfinished(&self) -> MutexGuard<'_, Option<(String, Generation)>> {
         self.unfinished.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits until no other rebuild is under way.
+    async fn lease(&self) -> Result<OwnedSemaphorePermit> {
+        let permit = tokio::time::timeout(PATIENCE, Arc::clone(&self.lease).acquire_owned()).await;
+        permit.ok().and_then(std::result::Result::ok).ok_or_else(|| {
+            Error::store(
+                "the store in memory is being filled by another run of this process; wait for it, then try again",
+            )
+        })
     }
 }
 
 #[async_trait]
-impl ExampleStore for MemoryStore {
+impl Content for Held {
     async fn query(&self, query: Query) -> Result<Hits> {
-        self.content().query(&query)
-    }
-
-    async fn upsert(&self, points: Vec<Point>) -> Result<()> {
-        self.write(|content| content.upsert(points))
-    }
-
-    async fn update(&self, examples: Vec<Example>) -> Result<()> {
-        self.write(|content| content.update(examples));
-        Ok(())
-    }
-
-    async fn relabel(&self, from: &str, to: &str) -> Result<usize> {
-        Ok(self.write(|content| content.relabel(from, to)))
-    }
-
-    async fn delete(&self, keys: Vec<Uuid>) -> Result<()> {
-        self.write(|content| content.delete(&keys));
-        Ok(())
+        self.read().query(&query)
     }
 
     async fn scroll(
@@ -87,92 +135,124 @@ impl ExampleStore for MemoryStore {
         limit: usize,
         with_vectors: bool,
     ) -> Result<(Vec<StoredExample>, Option<Uuid>)> {
-        Ok(self.content().page(start, limit, with_vectors))
+        Ok(self.read().page(start, limit, with_vectors))
     }
 
     async fn count(&self) -> Result<usize> {
-        Ok(self.content().len())
+        Ok(self.read().len())
     }
 
     async fn intents(&self) -> Result<Vec<(String, usize)>> {
-        Ok(self.content().intents())
+        Ok(self.read().intents())
     }
 
     async fn blob(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        Ok(self.content().blob(name))
-    }
-
-    async fn put_blob(&self, name: &str, content: Vec<u8>) -> Result<()> {
-        self.write(|served| served.put_blob(name, content));
-        Ok(())
-    }
-
-    async fn rebuild(&self, options: RebuildOptions) -> Result<Box<dyn Rebuild>> {
-        if options.keep_old {
-            return Err(Error::bad_input(
-                "a store in memory does not keep its old generation; copy it to another store first",
-            ));
-        }
-        let resumed = self.shared.unfinished().take().filter(|(name, content)| {
-            options.resume.as_ref() == Some(name) && content.dimension() == options.dimension
-        });
-        let next = resumed.map_or_else(|| Content::new(0, options.dimension), |(_, content)| content);
-        Ok(Box::new(MemoryRebuild { store: self.clone(), next: Some(next), name: options.resume }))
+        Ok(self.read().blob(name))
     }
 
     async fn info(&self) -> Result<StoreInfo> {
-        let content = self.content();
+        let generation = self.read();
         Ok(StoreInfo {
             location: "memory".to_owned(),
             engine: "exact search in memory".to_owned(),
-            content: format!("content-{}", content.number()),
-            dimension: content.dimension(),
+            content: generation.name(),
+            dimension: generation.dimension(),
             disk_bytes: None,
             settings: CollectionSettings::default(),
         })
     }
 }
 
-/// The next generation of a [`MemoryStore`].
-struct MemoryRebuild {
-    store: MemoryStore,
-    /// `None` after the commit.
-    next: Option<Content>,
-    name: Option<String>,
-}
+#[async_trait]
+impl Content for MemoryStore {
+    async fn query(&self, query: Query) -> Result<Hits> {
+        self.held().query(query).await
+    }
 
-impl MemoryRebuild {
-    fn next(&mut self) -> Result<&mut Content> {
-        self.next.as_mut().ok_or_else(|| Error::internal("the rebuild is over"))
+    async fn scroll(
+        &self,
+        start: Option<Uuid>,
+        limit: usize,
+        with_vectors: bool,
+    ) -> Result<(Vec<StoredExample>, Option<Uuid>)> {
+        self.held().scroll(start, limit, with_vectors).await
+    }
+
+    async fn count(&self) -> Result<usize> {
+        self.held().count().await
+    }
+
+    async fn intents(&self) -> Result<Vec<(String, usize)>> {
+        self.held().intents().await
+    }
+
+    async fn blob(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        self.held().blob(name).await
+    }
+
+    async fn info(&self) -> Result<StoreInfo> {
+        self.held().info().await
     }
 }
 
 #[async_trait]
-impl Rebuild for MemoryRebuild {
-    async fn upsert(&mut self, points: Vec<Point>) -> Result<()> {
-        self.next()?.upsert(points)
+impl ExampleStore for MemoryStore {
+    async fn snapshot(&self) -> Result<Pinned> {
+        let held = self.held();
+        let generation = held.read().name();
+        Ok(Pinned { generation, content: Arc::new(held) })
     }
 
-    async fn blob(&mut self, name: &str) -> Result<Option<Vec<u8>>> {
-        Ok(self.next()?.blob(name))
+    fn revisions(&self) -> watch::Receiver<Arc<Revision>> {
+        self.shared.revisions.watch()
     }
 
-    async fn put_blob(&mut self, name: &str, content: Vec<u8>) -> Result<()> {
-        self.next()?.put_blob(name, content);
-        Ok(())
+    async fn upsert(&self, points: Vec<Point>) -> Result<()> {
+        let (keys, count): (Vec<Uuid>, usize) = (points.iter().map(|point| point.example.key).collect(), points.len());
+        self.change(|missed| missed.keys.extend(keys), |generation| generation.upsert(points).map(|()| count))
+            .map(|_| ())
     }
 
-    async fn commit(mut self: Box<Self>) -> Result<()> {
-        let next = self.next.take().ok_or_else(|| Error::internal("the rebuild is over"))?;
-        self.store.write(|served| *served = next.after(served));
-        Ok(())
+    async fn update(&self, examples: Vec<Example>) -> Result<()> {
+        let keys: Vec<Uuid> = examples.iter().map(|example| example.key).collect();
+        let count = keys.len();
+        let update = |generation: &mut Generation| {
+            generation.update(examples);
+            Ok(count)
+        };
+        self.change(|missed| missed.keys.extend(keys), update).map(|_| ())
     }
-}
 
-impl Drop for MemoryRebuild {
-    fn drop(&mut self) {
-        if let (Some(next), Some(name)) = (self.next.take(), self.name.take()) {
-            *self.store.shared.unfinished() = Some((name, next));
+    async fn relabel(&self, from: &str, to: &str) -> Result<usize> {
+        let noted = (from.to_owned(), to.to_owned());
+        self.change(|missed| missed.relabels.push(noted), |generation| Ok(generation.relabel(from, to)))
+    }
+
+    async fn delete(&self, keys: Vec<Uuid>) -> Result<()> {
+        let delete = |generation: &mut Generation| {
+            generation.delete(&keys);
+            Ok(keys.len())
+        };
+        self.change(|missed| missed.keys.extend(keys.iter().copied()), delete).map(|_| ())
+    }
+
+    async fn put_blob(&self, name: &str, content: Vec<u8>) -> Result<()> {
+        let mut missed = self.shared.missed();
+        self.held().write(|generation| generation.put_blob(name, content));
+        if let Some(missed) = missed.as_mut() {
+            missed.blobs.insert(name.to_owned());
         }
+        self.shared.revisions.blob_changed(name);
+        Ok(())
+    }
+
+    async fn rebuild(&self, options: RebuildOptions) -> Result<Box<dyn Rebuild>> {
+        if options.keep_old {
+            return Err(Error::bad_input(
+                "a store in memory does not keep its old content; copy it to another store first",
+            ));
+        }
+        let lease = self.shared.lease().await?;
+        Ok(Box::new(MemoryRebuild::start(self.clone(), options, lease)))
     }
 }

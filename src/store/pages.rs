@@ -2,7 +2,7 @@
 
 use uuid::Uuid;
 
-use super::{ExampleStore, StoredExample};
+use super::{Content, StoredExample};
 use crate::Result;
 
 /// Examples of a page: some megabytes with their vectors.
@@ -10,7 +10,7 @@ const PAGE: usize = 1_024;
 
 /// Goes through all examples of a store in the order of their keys.
 pub struct Pages<'a> {
-    store: &'a dyn ExampleStore,
+    store: &'a dyn Content,
     with_vectors: bool,
     next: Next,
 }
@@ -23,13 +23,13 @@ enum Next {
 impl<'a> Pages<'a> {
     /// From the first example on.
     #[must_use]
-    pub fn of(store: &'a dyn ExampleStore, with_vectors: bool) -> Self {
+    pub fn of(store: &'a dyn Content, with_vectors: bool) -> Self {
         Self::after(store, with_vectors, None)
     }
 
     /// From this key on.
     #[must_use]
-    pub fn after(store: &'a dyn ExampleStore, with_vectors: bool, start: Option<Uuid>) -> Self {
+    pub fn after(store: &'a dyn Content, with_vectors: bool, start: Option<Uuid>) -> Self {
         Self { store, with_vectors, next: Next::From(start) }
     }
 

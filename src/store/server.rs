@@ -1,16 +1,20 @@
 //! The store on a Qdrant server or cluster, through its own client.
 //!
-//! The examples are a collection `NAME-gN`, found under the alias `NAME`. A rebuild fills
-//! `NAME-g(N+1)` and moves the alias, which the server does in one step. The named blobs are
+//! The examples are a collection `NAME-gN`, found under the alias `NAME`. A rebuild fills another one and moves the
+//! alias, which the server does in one step (`switch`), while it holds a lease (`lease`). Small changes go to both
+//! (`small`), and are told to all readers by a point that these read every second (`record`). The named blobs are
 //! points without vectors in the same collection, so that they move, and are saved, with it.
 
-use std::time::Duration;
+use std::sync::{Arc, Once};
+use std::time::{Duration, Instant};
 
 use async_trait::async_trait;
+use tokio::sync::watch;
 use uuid::Uuid;
 
 use super::{
-    CollectionSettings, Example, ExampleStore, Hits, Point, Query, Rebuild, RebuildOptions, StoreInfo, StoredExample,
+    CollectionSettings, Content, Example, ExampleStore, Hits, Pinned, Point, Query, Rebuild, RebuildOptions, Revision,
+    Revisions, StoreInfo, StoredExample,
 };
 use crate::{Error, Result};
 
@@ -18,12 +22,18 @@ mod blob;
 mod call;
 mod collection;
 mod convert;
+mod lease;
 mod points;
 mod rebuild;
+mod record;
+mod small;
+mod switch;
 
 use call::Server;
 pub(super) use collection::is_generation;
+use lease::Lease;
 use rebuild::ServerRebuild;
+use small::Change;
 
 /// How a server is reached.
 #[derive(Clone)]
@@ -38,9 +48,12 @@ pub struct Connection {
 
 /// A store on a server; any number of processes may read it at once, and one may write.
 pub struct ServerStore {
-    server: Server,
-    name: String,
+    /// What the alias names.
+    served: ServerContent,
     settings: CollectionSettings,
+    revisions: Arc<Revisions>,
+    /// Begins with the first one who wants to know.
+    following: Once,
 }
 
 impl ServerStore {
@@ -63,23 +76,42 @@ impl ServerStore {
         if collection::settings(&found).is_none() {
             return Err(foreign(&server.url, name));
         }
-        Ok(Some(Self { server, name: name.to_owned(), settings: CollectionSettings::default() }))
+        Ok(Some(Self::of(server, name).await?))
     }
 
     /// Opens a store, or makes an empty one for vectors of `dimension` numbers.
     pub async fn open_or_create(connection: Connection, name: &str, dimension: usize) -> Result<Self> {
         if let Some(store) = Self::find(connection.clone(), name).await? {
             // A rebuild moves the alias, so there must be one.
-            return match store.server.behind(name).await? {
+            return match store.served.server.behind(name).await? {
                 Some(_) => Ok(store),
-                None => Err(foreign(&store.server.url, name)),
+                None => Err(foreign(&store.served.server.url, name)),
             };
         }
         let server = Server::reach(&connection).await?;
-        let settings = CollectionSettings::default();
-        let first = server.create(name, dimension, &settings).await?;
-        server.point(name, &first).await?;
-        Ok(Self { server, name: name.to_owned(), settings })
+        // Always the same name: only one can make it, and whoever finds it made does not replace what is served.
+        let first = format!("{name}-g1");
+        let begun = Instant::now();
+        while server.behind(name).await?.is_none() {
+            server.create(&first, dimension, &CollectionSettings::default()).await?;
+            match Lease::take_of(&server, &first).await? {
+                Ok(lease) => {
+                    if server.behind(name).await?.is_none() {
+                        server.serve_first(name, &first).await?;
+                    }
+                    lease.end().await?;
+                }
+                Err(found) if begun.elapsed() > server.timeout * 2 => return Err(found.busy(&server, name)),
+                Err(_) => tokio::time::sleep(Duration::from_millis(100)).await,
+            }
+        }
+        Self::of(server, name).await
+    }
+
+    async fn of(server: Server, name: &str) -> Result<Self> {
+        let revisions = Arc::new(Revisions::new(server.revision(name).await?));
+        let served = ServerContent { server, name: name.to_owned(), collection: name.to_owned() };
+        Ok(Self { served, settings: CollectionSettings::default(), revisions, following: Once::new() })
     }
 
     /// The same, with settings for what it builds from now on.
@@ -92,10 +124,11 @@ impl ServerStore {
     /// Removes a store from a server, with what unfinished rebuilds left of it.
     pub async fn remove(connection: Connection, name: &str) -> Result<()> {
         let store = Self::open(connection, name).await?;
-        let collection = store.server.behind(name).await?.ok_or_else(|| foreign(&store.server.url, name))?;
-        store.server.remove(&collection).await?;
-        for leftover in store.server.leftovers(name).await? {
-            store.server.remove(&leftover).await?;
+        let server = &store.served.server;
+        let collection = server.behind(name).await?.ok_or_else(|| foreign(&server.url, name))?;
+        server.remove(&collection).await?;
+        for leftover in server.leftovers(name).await? {
+            server.remove(&leftover).await?;
         }
         Ok(())
     }
@@ -108,26 +141,30 @@ fn foreign(url: &str, name: &str) -> Error {
     ))
 }
 
+impl std::fmt::Debug for ServerStore {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("ServerStore")
+            .field("url", &self.served.server.url)
+            .field("name", &self.served.name)
+            .field("revision", &self.revisions)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A collection that is read: the one that an alias names, or one for as long as this is held.
+#[derive(Clone)]
+struct ServerContent {
+    server: Server,
+    /// The name of the store.
+    name: String,
+    /// The collection, or the alias.
+    collection: String,
+}
+
 #[async_trait]
-impl ExampleStore for ServerStore {
+impl Content for ServerContent {
     async fn query(&self, query: Query) -> Result<Hits> {
-        self.server.query(&self.name, query).await
-    }
-
-    async fn upsert(&self, points: Vec<Point>) -> Result<()> {
-        self.server.upsert(&self.name, points).await
-    }
-
-    async fn update(&self, examples: Vec<Example>) -> Result<()> {
-        self.server.overwrite(&self.name, examples).await
-    }
-
-    async fn relabel(&self, from: &str, to: &str) -> Result<usize> {
-        self.server.relabel(&self.name, from, to).await
-    }
-
-    async fn delete(&self, keys: Vec<Uuid>) -> Result<()> {
-        self.server.delete(&self.name, &keys).await
+        self.server.query(&self.collection, query).await
     }
 
     async fn scroll(
@@ -136,41 +173,126 @@ impl ExampleStore for ServerStore {
         limit: usize,
         with_vectors: bool,
     ) -> Result<(Vec<StoredExample>, Option<Uuid>)> {
-        self.server.scroll(&self.name, start, limit, with_vectors).await
+        self.server.scroll(&self.collection, start, limit, with_vectors).await
     }
 
     async fn count(&self) -> Result<usize> {
-        self.server.count(&self.name, convert::examples()).await
+        self.server.count(&self.collection, convert::examples()).await
     }
 
     async fn intents(&self) -> Result<Vec<(String, usize)>> {
-        self.server.intents(&self.name).await
+        self.server.intents(&self.collection).await
     }
 
     async fn blob(&self, name: &str) -> Result<Option<Vec<u8>>> {
-        self.server.blob(&self.name, name).await
-    }
-
-    async fn put_blob(&self, name: &str, content: Vec<u8>) -> Result<()> {
-        self.server.put_blob(&self.name, name, &content).await
-    }
-
-    async fn rebuild(&self, options: RebuildOptions) -> Result<Box<dyn Rebuild>> {
-        let next = ServerRebuild::start(self.server.clone(), &self.name, &self.settings, options).await?;
-        Ok(Box::new(next))
+        self.server.blob(&self.collection, name).await
     }
 
     async fn info(&self) -> Result<StoreInfo> {
         let (server, name) = (&self.server, &self.name);
-        let found = server.describe(name).await?.as_ref().and_then(collection::settings);
+        let found = server.describe(&self.collection).await?.as_ref().and_then(collection::settings);
         let (dimension, settings) = found.ok_or_else(|| foreign(&server.url, name))?;
         Ok(StoreInfo {
             location: format!("{}/{name}", server.url),
             engine: format!("Qdrant {}", server.version().await?),
-            content: server.behind(name).await?.unwrap_or_else(|| name.clone()),
+            content: server.behind(&self.collection).await?.unwrap_or_else(|| self.collection.clone()),
             dimension,
             disk_bytes: None,
             settings,
         })
+    }
+}
+
+/// Reads of what the alias names at the moment.
+#[async_trait]
+impl Content for ServerStore {
+    async fn query(&self, query: Query) -> Result<Hits> {
+        self.served.query(query).await
+    }
+
+    async fn scroll(
+        &self,
+        start: Option<Uuid>,
+        limit: usize,
+        with_vectors: bool,
+    ) -> Result<(Vec<StoredExample>, Option<Uuid>)> {
+        self.served.scroll(start, limit, with_vectors).await
+    }
+
+    async fn count(&self) -> Result<usize> {
+        self.served.count().await
+    }
+
+    async fn intents(&self) -> Result<Vec<(String, usize)>> {
+        self.served.intents().await
+    }
+
+    async fn blob(&self, name: &str) -> Result<Option<Vec<u8>>> {
+        self.served.blob(name).await
+    }
+
+    async fn info(&self) -> Result<StoreInfo> {
+        self.served.info().await
+    }
+}
+
+#[async_trait]
+impl ExampleStore for ServerStore {
+    async fn snapshot(&self) -> Result<Pinned> {
+        let ServerContent { server, name, .. } = &self.served;
+        let collection = server.behind(name).await?.unwrap_or_else(|| name.clone());
+        let content = ServerContent { collection: collection.clone(), ..self.served.clone() };
+        Ok(Pinned { generation: collection, content: Arc::new(content) })
+    }
+
+    fn revisions(&self) -> watch::Receiver<Arc<Revision>> {
+        let ServerContent { server, name, .. } = &self.served;
+        self.following.call_once(|| record::follow(server.clone(), name.clone(), Arc::downgrade(&self.revisions)));
+        self.revisions.watch()
+    }
+
+    async fn upsert(&self, points: Vec<Point>) -> Result<()> {
+        let keys: Vec<Uuid> = points.iter().map(|point| point.example.key).collect();
+        let (server, count) = (&self.served.server, keys.len());
+        let write = |collection: String| {
+            let points = points.clone();
+            async move { server.upsert(&collection, points).await.map(|()| count) }
+        };
+        self.change(Change::Examples(keys), write).await.map(|_| ())
+    }
+
+    async fn update(&self, examples: Vec<Example>) -> Result<()> {
+        let keys: Vec<Uuid> = examples.iter().map(|example| example.key).collect();
+        let (server, count) = (&self.served.server, keys.len());
+        let write = |collection: String| {
+            let examples = examples.clone();
+            async move { server.overwrite(&collection, examples).await.map(|()| count) }
+        };
+        self.change(Change::Examples(keys), write).await.map(|_| ())
+    }
+
+    async fn relabel(&self, from: &str, to: &str) -> Result<usize> {
+        let server = &self.served.server;
+        let write = |collection: String| async move { server.relabel(&collection, from, to).await };
+        self.change(Change::Relabel(from.to_owned(), to.to_owned()), write).await
+    }
+
+    async fn delete(&self, keys: Vec<Uuid>) -> Result<()> {
+        let (server, keys_of) = (&self.served.server, keys.as_slice());
+        let write =
+            |collection: String| async move { server.delete(&collection, keys_of).await.map(|()| keys_of.len()) };
+        self.change(Change::Examples(keys.clone()), write).await.map(|_| ())
+    }
+
+    async fn put_blob(&self, name: &str, content: Vec<u8>) -> Result<()> {
+        let (server, content) = (&self.served.server, content.as_slice());
+        let write = |collection: String| async move { server.put_blob(&collection, name, content).await.map(|()| 0) };
+        self.change(Change::Blob(name.to_owned()), write).await.map(|_| ())
+    }
+
+    async fn rebuild(&self, options: RebuildOptions) -> Result<Box<dyn Rebuild>> {
+        let ServerContent { server, name, .. } = &self.served;
+        let rebuild = ServerRebuild::start(server.clone(), name, &self.settings, options);
+        Ok(Box::new(rebuild.await?.telling(Arc::clone(&self.revisions))))
     }
 }

@@ -50,6 +50,11 @@ pub trait Place: Send + Sync {
     fn contents(&self) -> Option<usize> {
         None
     }
+
+    /// How many contents that were replaced may stay for a while.
+    fn replaced(&self) -> usize {
+        0
+    }
 }
 
 struct Memory(MemoryStore);
@@ -105,6 +110,10 @@ impl Place for Double {
 
     fn contents(&self) -> Option<usize> {
         Some(self.0.names().0.len())
+    }
+
+    fn replaced(&self) -> usize {
+        1
     }
 }
 
@@ -188,8 +197,13 @@ contract! {
     contents:
         blobs_are_kept_byte_for_byte,
         blobs_are_no_examples,
+        blobs_that_are_written_at_once_stay_whole,
         readers_see_the_old_content_until_a_rebuild_is_committed,
         a_rebuild_that_is_dropped_leaves_nothing,
+        a_snapshot_stays_what_it_was_while_the_store_goes_on,
+        small_changes_during_a_rebuild_are_in_its_content,
+        a_second_rebuild_waits_for_the_first,
+        every_change_changes_the_revision,
         a_named_rebuild_goes_on_where_it_was,
         a_rebuild_may_change_the_dimension,
         a_rebuild_that_expects_many_holds_the_few_it_gets;

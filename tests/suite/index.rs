@@ -3,7 +3,7 @@
 use std::io::Write as _;
 use std::process::Stdio;
 
-use ticket_router::ExampleStore as _;
+use ticket_router::Content as _;
 use ticket_router::learn::index::{IndexOptions, IndexReport};
 
 use crate::fixture::{Bench, Desk, Outcome, examples, small_tickets, without_times};

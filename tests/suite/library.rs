@@ -8,7 +8,7 @@ use tempfile::TempDir;
 use ticket_router::input::{self, InputOptions};
 use ticket_router::learn::index::{IndexOptions, index};
 use ticket_router::{
-    Classifier, Decision, EdgeStore, Embedder, ErrorKind, Evidence, ExampleStore, Label, Labeler, Options, ReasonCode,
+    Classifier, Content as _, Decision, EdgeStore, Embedder, ErrorKind, Evidence, Label, Labeler, Options, ReasonCode,
     Result, Ticket, VoteLabeler,
 };
 

@@ -5,11 +5,15 @@ use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 use qdrant_client::Qdrant;
-use qdrant_client::qdrant::{CreateCollectionBuilder, Distance, PointStruct, UpsertPointsBuilder, VectorParamsBuilder};
+use qdrant_client::qdrant::{
+    CreateCollectionBuilder, Distance, PointStruct, RenameAliasBuilder, UpsertPointsBuilder, VectorParamsBuilder,
+};
 use ticket_router::input::{self, InputOptions};
 use ticket_router::learn::index::{IndexOptions, index};
+use ticket_router::pipeline::{Entry, Setup, Stored};
+use ticket_router::stages::confidence::Calibration;
 use ticket_router::store::{Connection, RebuildOptions, ServerStore};
-use ticket_router::{Embedder as _, ErrorKind, ExampleStore, HashEmbedder};
+use ticket_router::{Content as _, Embedder as _, ErrorKind, ExampleStore, HashEmbedder};
 use tonic::Code;
 
 use crate::contract::data::{DIMENSION, near, points};
@@ -43,8 +47,10 @@ fn holds(double: &QdrantDouble, bench: &Bench, count: usize) {
     assert_eq!((&outcome["unchanged"], &outcome["total"]), (&count.into(), &count.into()), "{outcome}");
     let question = double.run(bench, &QUESTION).ok().json_lines();
     assert_eq!(question[0]["intent"], "order_status");
+    // What was replaced last may still be there.
     let (collections, aliases) = double.names();
-    assert_eq!((collections.len(), aliases.len()), (1, 1), "{collections:?} {aliases:?}");
+    assert!(collections.len() <= 2, "{collections:?}");
+    assert_eq!(aliases.len(), 2, "the store's name and the token: {aliases:?}");
 }
 
 #[test]
@@ -111,9 +117,13 @@ fn a_killed_run_leaves_the_old_content_and_the_next_one_clears_up() {
     let answer = double.run(&bench, &QUESTION).ok().json_lines()[0]["neighbours"].clone();
     let before = double.calls("Upsert");
     bench.write("more.jsonl", small_tickets(100));
-    double.delay("Upsert", Duration::from_millis(400));
-    let mut run = spawned(double.command(&bench, &["index", "more.jsonl"]));
-    double.wait_for_calls("Upsert", before + 1);
+    double.delay("Upsert", Duration::from_millis(100));
+    let mut command = double.command(&bench, &["index", "more.jsonl"]);
+    // Its lease holds for that long after its end.
+    command.env("TICKET_ROUTER_STORE_TIMEOUT_SECONDS", "2");
+    let mut run = spawned(command);
+    // The lease, the record of the new collection, and into the examples.
+    double.wait_for_calls("Upsert", before + 3);
     run.kill().unwrap();
     run.wait().unwrap();
     double.delay("", Duration::ZERO);
@@ -183,6 +193,31 @@ async fn what_no_repetition_changes_is_not_sent_again() {
         assert!(error.to_string().contains(&double.url()), "{error}");
         assert_eq!(double.calls("Count"), before + sent, "{code:?}");
     }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_calibration_is_not_written_where_those_of_others_cannot_be_read() {
+    let double = QdrantDouble::start();
+    let store = ServerStore::open_or_create(double.connection(), "desk", DIMENSION).await.unwrap();
+    let calibration = Calibration { slope: 1.0, intercept: 0.0, threshold: Some(0.5), target: 0.9 };
+    let entry = Entry {
+        key: None,
+        setup: Setup::default(),
+        calibration,
+        confidence: 0.9,
+        coverage: 0.5,
+        n: 100,
+        made_at: None,
+        examples_then: 100,
+        changed: 0,
+        changed_in_place: 0,
+    };
+    Stored::add(&store, "claude", entry.clone(), None).await.unwrap();
+    double.fail_next(1, "Get", Fault::Refused(Code::InvalidArgument));
+    assert!(Stored::add(&store, "vote", entry.clone(), None).await.is_err());
+    assert_eq!(Stored::read(&store).await.unwrap().labelers.keys().collect::<Vec<_>>(), ["claude"]);
+    Stored::add(&store, "vote", entry, None).await.unwrap();
+    assert_eq!(Stored::read(&store).await.unwrap().labelers.keys().collect::<Vec<_>>(), ["claude", "vote"]);
 }
 
 #[test]
@@ -294,7 +329,7 @@ async fn a_content_that_is_dropped_while_it_is_filled_leaves_the_old_one() {
     let mut next = store.rebuild(options).await.unwrap();
     next.upsert(points(5, "new")).await.unwrap();
     let (collections, aliases) = double.names();
-    let filled = collections.iter().find(|name| **name != aliases[0].1).unwrap();
+    let filled = collections.iter().find(|name| aliases.iter().all(|(_, served)| served != *name)).unwrap();
     client(&double).delete_collection(filled.as_str()).await.unwrap();
     assert!(next.upsert(points(5, "new")).await.unwrap_err().to_string().contains(filled.as_str()));
     assert!(next.commit().await.unwrap_err().to_string().contains(filled.as_str()));
@@ -344,7 +379,8 @@ async fn a_store_of_another_embedder_is_refused_and_can_be_rebuilt_keeping_the_o
     // Without it, what nobody names any longer goes, and what is kept stays.
     double.run(&bench, &["index", "--rebuild"]).ok();
     let (collections, aliases) = double.names();
-    assert_eq!((collections.len(), aliases.len()), (2, 2), "{collections:?} {aliases:?}");
+    // What is served, what is kept, and what was replaced just now; two names and a token.
+    assert_eq!((collections.len(), aliases.len()), (3, 3), "{collections:?} {aliases:?}");
     assert_eq!(old.count().await.unwrap(), 30);
 }
 
@@ -380,4 +416,111 @@ async fn requests_are_bounded_whatever_is_written() {
     assert!(double.calls("Upsert") >= 3, "{}", double.calls("Upsert"));
     let largest = double.largest_request();
     assert!((1_000_000..9_000_000).contains(&largest), "{largest} bytes");
+}
+
+fn with_store_timeout(double: &QdrantDouble, seconds: u64) -> Connection {
+    Connection { timeout: Duration::from_secs(seconds), ..double.connection() }
+}
+
+async fn filled(store: &ServerStore, count: usize, intent: &str) -> Box<dyn ticket_router::store::Rebuild> {
+    let options = RebuildOptions { dimension: DIMENSION, ..RebuildOptions::default() };
+    let mut next = store.rebuild(options).await.unwrap();
+    next.upsert(points(count, intent)).await.unwrap();
+    next
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn index_runs_into_a_new_store_at_the_same_time_both_arrive() {
+    let (double, folder) = (QdrantDouble::start(), tempfile::TempDir::new().unwrap());
+    let run = |number: usize| {
+        let (connection, path) = (double.connection(), folder.path().join(format!("{number}.jsonl")));
+        async move {
+            let row = |n: usize| {
+                format!("{{\"id\": \"{number}-{n}\", \"text\": \"text {n} of {number}\", \"intent\": \"i{number}\"}}\n")
+            };
+            std::fs::write(&path, (0..50).map(row).collect::<String>()).unwrap();
+            let store = ServerStore::open_or_create(connection, "desk", DIMENSION).await?;
+            let rows = input::read(&path, &InputOptions::default())?;
+            index(&store, &Letters, rows, &IndexOptions::default(), &|_, _| {}).await
+        }
+    };
+    let outcomes = tokio::join!(run(1), run(2), run(3));
+    for outcome in [outcomes.0, outcomes.1, outcomes.2] {
+        assert_eq!(outcome.unwrap().added, 50);
+    }
+    let store = ServerStore::open(double.connection(), "desk").await.unwrap();
+    let wanted = [1, 2, 3].map(|number| (format!("i{number}"), 50));
+    assert_eq!(store.intents().await.unwrap(), wanted);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_second_rebuild_is_told_who_holds_the_lease() {
+    let double = QdrantDouble::start();
+    let store = ServerStore::open_or_create(with_store_timeout(&double, 60), "desk", DIMENSION).await.unwrap();
+    let other = ServerStore::open(with_store_timeout(&double, 1), "desk").await.unwrap();
+    let next = filled(&store, 5, "first").await;
+    let options = RebuildOptions { dimension: DIMENSION, ..RebuildOptions::default() };
+    let refused = other.rebuild(options).await.err().unwrap();
+    let process = format!("process {}", std::process::id());
+    assert!(refused.to_string().contains(&process) && refused.kind() == ErrorKind::Store, "{refused}");
+    next.commit().await.unwrap();
+    assert_eq!(store.intents().await.unwrap(), [("first".to_owned(), 5)]);
+}
+
+#[test]
+fn a_run_that_was_away_for_too_long_cannot_replace_what_another_one_made() {
+    let double = QdrantDouble::start();
+    // What runs here stands still as long as nobody waits for it: its lease is not renewed.
+    let away = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    let here = tokio::runtime::Runtime::new().unwrap();
+    let open = |seconds| ServerStore::open_or_create(with_store_timeout(&double, seconds), "desk", DIMENSION);
+    let (slow, other) = (away.block_on(open(1)).unwrap(), here.block_on(open(10)).unwrap());
+    for is_over in [false, true] {
+        let late = away.block_on(filled(&slow, 5, "late"));
+        let next = here.block_on(filled(&other, 6, "in time"));
+        let (mut late, mut next) = (Some(late), Some(next));
+        let mut too_late = || assert!(away.block_on(late.take().unwrap().commit()).is_err());
+        let mut in_time = || here.block_on(next.take().unwrap().commit()).unwrap();
+        if is_over {
+            in_time();
+            too_late();
+        } else {
+            too_late();
+            in_time();
+        }
+        assert_eq!(here.block_on(other.intents()).unwrap(), [("in time".to_owned(), 6)]);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switch_does_nothing_where_the_token_is_somebody_else_s() {
+    let double = QdrantDouble::start();
+    let store = ServerStore::open_or_create(double.connection(), "desk", DIMENSION).await.unwrap();
+    store.upsert(points(3, "old")).await.unwrap();
+    let next = filled(&store, 5, "new").await;
+    let served = store.info().await.unwrap().content;
+    let aliases = double.names().1;
+    let (token, _) = aliases.iter().find(|(alias, of)| *of == served && alias.contains("-token")).unwrap();
+    client(&double).rename_alias(RenameAliasBuilder::new(token.as_str(), format!("{served}-token-x"))).await.unwrap();
+    let refused = next.commit().await.unwrap_err().to_string();
+    assert!(refused.contains("desk") && refused.contains("run it again"), "{refused}");
+    assert_eq!(store.intents().await.unwrap(), [("old".to_owned(), 3)]);
+    // It is no obstacle to the next one.
+    filled(&store, 5, "new").await.commit().await.unwrap();
+    assert_eq!(store.intents().await.unwrap(), [("new".to_owned(), 5)]);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_switch_whose_answer_is_lost_is_made_once() {
+    let double = QdrantDouble::start();
+    let store = ServerStore::open_or_create(double.connection(), "desk", DIMENSION).await.unwrap();
+    for fault in [Fault::AnswerLost, Fault::Refused(Code::Unavailable)] {
+        let next = filled(&store, 7, "new").await;
+        let before = double.calls("UpdateAliases");
+        double.fail_next(1, "UpdateAliases", fault);
+        next.commit().await.unwrap();
+        let again = usize::from(matches!(fault, Fault::Refused(_)));
+        assert_eq!(double.calls("UpdateAliases"), before + 1 + again);
+        assert_eq!(store.intents().await.unwrap(), [("new".to_owned(), 7)]);
+    }
 }

@@ -3,6 +3,11 @@
 use std::process::Stdio;
 use std::time::Duration;
 
+use ticket_router::data::example::{Point, SparseVector};
+use ticket_router::learn::transfer::checksum as checksum_of;
+use ticket_router::store::manifest_of;
+use ticket_router::{Content as _, EdgeStore, ExampleStore as _};
+
 use crate::fixture::{Bench, examples, small_tickets, without_times};
 use crate::qdrant_double::QdrantDouble;
 
@@ -64,8 +69,8 @@ fn a_copy_to_a_server_and_back_holds_the_same() {
     assert_eq!(checksum(&bench, &there), checksum(&bench, ".ticket-router"));
     bench.run(&["store", "copy", &there, "back"]).ok();
     assert_eq!(checksum(&bench, "back"), checksum(&bench, ".ticket-router"));
-    // Nothing is left beside it on the server.
-    assert_eq!(double.names().0.len(), 1);
+    // Nothing is left beside it on the server, save the empty one that it replaced a moment ago.
+    assert_eq!(double.names().0.len(), 2);
 
     // Taxonomy and probe came along: all three answer alike.
     let question = ["classify", "You charged me twice", "--labeler", "vote", "--json"];
@@ -103,9 +108,13 @@ fn a_killed_copy_goes_on_where_it_was() {
     // A copy writes 1,024 examples, then says where it goes on, then the other 59.
     let mut command = bench.command(&copy);
     double.delay("Upsert", Duration::from_millis(300));
+    // Its lease holds for that long after its end.
+    command.env("TICKET_ROUTER_STORE_TIMEOUT_SECONDS", "2");
     let mut run = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-    // The name of the rebuild, two pieces of a page, the position, and into the next piece.
-    double.wait_for_calls("Upsert", 5);
+    double.wait_for_calls("Create", 2);
+    let before = double.calls("Upsert");
+    // The record, the name of the rebuild, two pieces of a page, the position, and into the next piece.
+    double.wait_for_calls("Upsert", before + 6);
     run.kill().unwrap();
     run.wait().unwrap();
     double.delay("", Duration::ZERO);
@@ -115,7 +124,7 @@ fn a_killed_copy_goes_on_where_it_was() {
     let second = bench.run(&copy).ok().json();
     assert_eq!((&second["resumed"], &second["copied"], &second["examples"]), (&true.into(), &59.into(), &1083.into()));
     assert_eq!(checksum(&bench, &there), checksum(&bench, ".ticket-router"));
-    assert_eq!(double.names().0.len(), 1);
+    assert_eq!(double.names().0.len(), 2);
 }
 
 #[test]
@@ -204,4 +213,34 @@ fn a_folder_that_is_kept_on_disk_answers_as_one_in_memory() {
     let info = bench.run(&["store", "info", "--json"]).ok().json();
     assert_eq!(info["settings"]["vectors_on_disk"], true);
     assert_eq!(ask(), in_memory);
+}
+
+/// `tests/fixtures/store-of-format-1.tar.gz` was made by the program before it knew of journals and revisions: twenty
+/// tickets of two intents with a taxonomy, of which a second run changed one in place.
+#[tokio::test]
+async fn a_store_of_the_version_before_opens_and_takes_changes() {
+    let folder = tempfile::TempDir::new().unwrap();
+    let fixture = crate::fixture::repository().join("tests/fixtures/store-of-format-1.tar.gz");
+    let unpacked = std::process::Command::new("tar").arg("-xzf").arg(fixture).current_dir(&folder).status().unwrap();
+    assert!(unpacked.success());
+    let root = folder.path().join("st");
+    let store = EdgeStore::open(&root).await.unwrap();
+    let (order, password) = ("order_status".to_owned(), "password_reset".to_owned());
+    assert_eq!(store.intents().await.unwrap(), [(order.clone(), 10), (password.clone(), 10)]);
+    assert_eq!(manifest_of(&store).await.unwrap().unwrap().changed_in_place, 1);
+    let stored = crate::contract::data::all(&store).await;
+    let changed = stored.iter().find(|stored| stored.example.labelled.ticket.id == "S-0").unwrap();
+    assert_eq!(changed.example.labelled.ticket.text, "Where is the parcel that I paid for?");
+    let sum = "614c35c1522a14f294cc4e10109fb4882d05a67c37f1fed3d213e062322eee37";
+    assert_eq!(checksum_of(&store).await.unwrap(), sum);
+
+    let mut example = changed.example.clone();
+    example.labelled.intent.clone_from(&password);
+    let dense = changed.dense.clone().unwrap();
+    let point = Point { example, dense, sparse: SparseVector::default() };
+    store.upsert(vec![point]).await.unwrap();
+    drop(store);
+    let store = EdgeStore::open(&root).await.unwrap();
+    assert_eq!(store.intents().await.unwrap(), [(order, 9), (password, 11)]);
+    assert_eq!(manifest_of(&store).await.unwrap().unwrap().changed_in_place, 2);
 }

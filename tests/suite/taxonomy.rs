@@ -8,7 +8,7 @@ use ticket_router::data::taxonomy::{Finding, Kind, Severity};
 use ticket_router::learn::index::{IndexOptions, IndexReport, index};
 use ticket_router::learn::relabel::{Change, relabel};
 use ticket_router::store::{TAXONOMY_BLOB, taxonomy_of};
-use ticket_router::{EdgeStore, Embedder as _, ExampleStore as _, HashEmbedder, Taxonomy};
+use ticket_router::{Content as _, EdgeStore, Embedder as _, ExampleStore as _, HashEmbedder, Taxonomy};
 
 use crate::fixture::{Bench, Desk, Outcome, examples, rows, small_tickets};
 

@@ -15,29 +15,51 @@ pub(super) type Cached = (Arc<Example>, Arc<[f32]>);
 pub(super) const CAPACITY: usize = 20_000;
 
 #[derive(Default)]
-pub(super) struct Cache(Mutex<HashMap<Uuid, Cached>>);
+pub(super) struct Cache(Mutex<Known>);
+
+#[derive(Default)]
+struct Known {
+    examples: HashMap<Uuid, Cached>,
+    /// How often something was written: what was read before a write is not kept after it.
+    writes: u64,
+}
 
 impl Cache {
-    fn lock(&self) -> MutexGuard<'_, HashMap<Uuid, Cached>> {
+    fn lock(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Those of these keys that are known.
-    pub(super) fn get(&self, keys: impl Iterator<Item = Uuid>) -> HashMap<Uuid, Cached> {
+    /// Those of these keys that are known, and when that was.
+    pub(super) fn get(&self, keys: impl Iterator<Item = Uuid>) -> (HashMap<Uuid, Cached>, u64) {
         let known = self.lock();
-        keys.filter_map(|key| Some((key, known.get(&key)?.clone()))).collect()
+        (keys.filter_map(|key| Some((key, known.examples.get(&key)?.clone()))).collect(), known.writes)
     }
 
-    pub(super) fn insert(&self, examples: impl Iterator<Item = Cached>) {
+    /// Keeps what was read after this moment.
+    pub(super) fn insert(&self, examples: impl Iterator<Item = Cached>, moment: u64) {
         let mut known = self.lock();
-        if known.len() >= CAPACITY {
-            known.clear();
+        if known.writes != moment {
+            return;
         }
-        known.extend(examples.map(|cached| (cached.0.key, cached)));
+        if known.examples.len() >= CAPACITY {
+            known.examples.clear();
+        }
+        known.examples.extend(examples.map(|cached| (cached.0.key, cached)));
     }
 
-    /// After every write: what was read may have changed.
+    /// After a write of these examples.
+    pub(super) fn forget(&self, keys: &[Uuid]) {
+        let mut known = self.lock();
+        known.writes += 1;
+        for key in keys {
+            known.examples.remove(key);
+        }
+    }
+
+    /// After a write of nobody knows which examples.
     pub(super) fn clear(&self) {
-        self.lock().clear();
+        let mut known = self.lock();
+        known.writes += 1;
+        known.examples.clear();
     }
 }

@@ -9,11 +9,14 @@ use std::fs::{self, File};
 use std::io::{ErrorKind as IoErrorKind, Write as _};
 use std::path::{Path, PathBuf};
 
+use super::lock;
 use crate::{Error, Result};
 
 const POINTER: &str = "CURRENT";
 const PREFIX: &str = "generation-";
 const BLOBS: &str = "blobs";
+/// The file of small changes, see `journal`.
+pub(super) const JOURNAL: &str = "changes.jsonl";
 /// Where the engine keeps its segments.
 const SEGMENTS: &str = "segments";
 /// Names the rebuild that fills an unfinished generation.
@@ -55,6 +58,11 @@ impl Generation {
         let path = root.join(format!("{PREFIX}{:06}", last + 1));
         make_private_dir(&path.join(BLOBS))?;
         Ok(Self { path })
+    }
+
+    /// The folder itself.
+    pub(super) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// The folder of the engine's files.
@@ -111,8 +119,12 @@ impl Generation {
         let pointer = root.join(POINTER);
         fs::remove_file(&pointer).map_err(|e| failed("remove", &pointer, &e))?;
         self.remove()?;
-        let lock = root.join(super::LOCK_FILE);
-        fs::remove_file(&lock).map_err(|e| failed("remove", &lock, &e))?;
+        for lock in [lock::BULK, lock::OPEN].map(|name| root.join(name)) {
+            match fs::remove_file(&lock) {
+                Err(e) if e.kind() != IoErrorKind::NotFound => return Err(failed("remove", &lock, &e)),
+                _ => {}
+            }
+        }
         // What else is in the folder is not ours.
         let _ = fs::remove_dir(root);
         Ok(())
@@ -136,17 +148,17 @@ impl Generation {
         write_in_one_step(&self.path.join(BLOBS), name, content)
     }
 
-    /// Removes what killed or replaced runs left behind.
-    pub(super) fn remove_others(&self, root: &Path) -> Result<()> {
+    /// Removes what killed or replaced runs left behind, save what is still held here.
+    pub(super) fn remove_others(&self, root: &Path, held: &[Self]) -> Result<()> {
         for (_, path) in numbered(root)? {
-            if path != self.path {
+            if path != self.path && held.iter().all(|held| held.path != path) {
                 Self { path }.remove()?;
             }
         }
         Ok(())
     }
 
-    pub(super) fn remove(self) -> Result<()> {
+    pub(super) fn remove(&self) -> Result<()> {
         fs::remove_dir_all(&self.path).map_err(|e| failed("remove", &self.path, &e))
     }
 }
@@ -166,10 +178,9 @@ pub(super) fn check_own(root: &Path) -> Result<()> {
         return Ok(());
     }
     let entries = fs::read_dir(root).map_err(|e| failed("read", root, &e))?;
-    let foreign = entries
-        .flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned())
-        .find(|name| name != super::LOCK_FILE && !name.starts_with(POINTER) && number_of(name).is_none());
+    let foreign = entries.flatten().map(|entry| entry.file_name().to_string_lossy().into_owned()).find(|name| {
+        ![lock::OPEN, lock::BULK].contains(&name.as_str()) && !name.starts_with(POINTER) && number_of(name).is_none()
+    });
     match foreign {
         None => Ok(()),
         Some(name) => Err(Error::store(format!(
@@ -214,7 +225,7 @@ fn occupied(meta: &fs::Metadata) -> u64 {
     meta.len()
 }
 
-fn write_in_one_step(dir: &Path, name: &str, content: &[u8]) -> Result<()> {
+pub(super) fn write_in_one_step(dir: &Path, name: &str, content: &[u8]) -> Result<()> {
     let (target, draft) = (dir.join(name), dir.join(format!("{name}.new")));
     let write = || {
         let mut file = File::create(&draft)?;
@@ -234,7 +245,7 @@ pub(super) fn sync_dir(path: &Path) -> Result<()> {
     File::open(path).and_then(|dir| dir.sync_all()).map_err(|e| failed("sync", path, &e))
 }
 
-fn failed(verb: &str, path: &Path, e: &std::io::Error) -> Error {
+pub(super) fn failed(verb: &str, path: &Path, e: &std::io::Error) -> Error {
     Error::store(format!(
         "cannot {verb} {}: {e}; check the folder's permissions and the free disk space",
         path.display()

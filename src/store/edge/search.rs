@@ -79,7 +79,7 @@ fn examples(
     cache: &Cache,
     keys: impl Iterator<Item = Uuid> + Clone,
 ) -> Result<HashMap<Uuid, Cached>> {
-    let mut known = cache.get(keys.clone());
+    let (mut known, moment) = cache.get(keys.clone());
     let missing: Vec<PointId> = keys.filter(|key| !known.contains_key(key)).map(PointId::Uuid).collect();
     if missing.is_empty() {
         return Ok(known);
@@ -94,7 +94,7 @@ fn examples(
             Ok((Arc::new(convert::example(record.id, record.payload)?), vector.into()))
         })
         .collect::<Result<Vec<Cached>>>()?;
-    cache.insert(read.iter().cloned());
+    cache.insert(read.iter().cloned(), moment);
     known.extend(read.into_iter().map(|cached| (cached.0.key, cached)));
     Ok(known)
 }

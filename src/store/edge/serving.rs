@@ -1,24 +1,29 @@
-//! A content that answers: its folder, its engine and what was read from it before.
+//! A generation that answers: its folder, its engine and what was read from it before.
 
-use std::sync::OnceLock;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use qdrant_edge::EdgeShard;
 
 use super::super::settings::beam;
-use super::super::{Hits, Query};
+use super::super::{Hit, Query};
 use super::cache::Cache;
 use super::generation::Generation;
+use super::journal::Entry;
 use super::search::{By, search};
-use super::shard;
-use crate::{Error, Result};
+use super::{poisoned, shard};
+use crate::Result;
 
-/// The generation that answers, and its engine.
+/// A generation and its engine. The last one who holds it lets go of the engine, and removes the folder of one that
+/// was replaced.
 pub(super) struct Serving {
     pub(super) generation: Generation,
-    pub(super) shard: Shard,
+    /// Searches share it; a write is alone, because the engine's `flush` must find none of its locks held.
+    shard: RwLock<Shard>,
     pub(super) cache: Cache,
     /// Known from the first query on; a few examples more or less do not matter to it.
     beam: OnceLock<usize>,
+    replaced: AtomicBool,
 }
 
 /// The engine, which flushes when it is dropped and panics when that fails. All writes are
@@ -27,7 +32,13 @@ pub(super) struct Shard(Option<EdgeShard>);
 
 impl Serving {
     pub(super) fn new(generation: Generation, engine: EdgeShard) -> Self {
-        Self { generation, shard: Shard(Some(engine)), cache: Cache::default(), beam: OnceLock::new() }
+        Self {
+            generation,
+            shard: RwLock::new(Shard(Some(engine))),
+            cache: Cache::default(),
+            beam: OnceLock::new(),
+            replaced: AtomicBool::new(false),
+        }
     }
 
     pub(super) fn load(generation: Generation) -> Result<Self> {
@@ -35,21 +46,73 @@ impl Serving {
         Ok(Self::new(generation, engine))
     }
 
-    /// Both searches side by side: together they are most of the time that a ticket takes.
-    pub(super) fn query(&self, query: &Query) -> Result<Hits> {
-        let beam = *self.beam.get_or_init(|| beam(shard::size(&self.shard)));
-        let by = |by: By| search(&self.shard, &self.cache, beam, query, by);
-        let (dense, sparse) = std::thread::scope(|scope| {
-            let words = scope.spawn(|| by(By::Words));
-            let dense = by(By::Meaning);
-            (dense, words.join().unwrap_or_else(|_| Err(Error::store("the search by words stopped"))))
-        });
-        Ok(Hits { dense: dense?, sparse: sparse? })
+    /// The engine, for reading.
+    pub(super) fn shard(&self) -> Result<RwLockReadGuard<'_, Shard>> {
+        self.shard.read().map_err(|_| poisoned())
     }
 
-    pub(super) fn discard(self) -> Result<()> {
-        drop(self.shard);
-        self.generation.remove()
+    /// The engine, for writing.
+    pub(super) fn shard_alone(&self) -> Result<RwLockWriteGuard<'_, Shard>> {
+        self.shard.write().map_err(|_| poisoned())
+    }
+
+    pub(super) fn search(&self, query: &Query, by: By) -> Result<Vec<Hit>> {
+        let shard = self.shard()?;
+        let beam = *self.beam.get_or_init(|| beam(shard::size(&shard)));
+        search(&shard, &self.cache, beam, query, by)
+    }
+
+    /// Whether the engine would take a change: an example has a vector of the right length.
+    pub(super) fn check(&self, entry: &Entry) -> Result<()> {
+        entry.check(shard::dimension(&*self.shard()?))
+    }
+
+    /// Does one change of the journal.
+    pub(super) fn repeat_one(&self, entry: Entry) -> Result<()> {
+        let shard = self.shard()?;
+        match entry {
+            Entry::Put(points) => shard::upsert(&shard, points.into_iter().map(Into::into).collect()),
+            Entry::Delete(keys) => shard::delete(&shard, keys),
+        }
+    }
+
+    /// Does the changes of the journal, which the engine may have lost, and makes them durable; says how many examples
+    /// they changed.
+    pub(super) fn repeat(&self, entries: Vec<Entry>) -> Result<usize> {
+        let mut changed = 0;
+        let any = !entries.is_empty();
+        for entry in entries {
+            changed += entry.examples();
+            self.repeat_one(entry)?;
+        }
+        if any {
+            self.shard_alone()?.flush();
+        }
+        Ok(changed)
+    }
+
+    /// Lets the folder go once nobody holds this any more.
+    pub(super) fn replace(&self) {
+        self.replaced.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Serving {
+    fn drop(&mut self) {
+        if self.replaced.load(Ordering::Relaxed) {
+            if let Ok(shard) = self.shard.get_mut() {
+                shard.close();
+            }
+            // Best effort: what stays is removed by the next rebuild.
+            let _ = self.generation.remove();
+        }
+    }
+}
+
+impl Shard {
+    fn close(&mut self) {
+        let engine = self.0.take();
+        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(engine)));
     }
 }
 
@@ -64,7 +127,6 @@ impl std::ops::Deref for Shard {
 
 impl Drop for Shard {
     fn drop(&mut self) {
-        let engine = self.0.take();
-        let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(engine)));
+        self.close();
     }
 }

@@ -4,8 +4,8 @@ use qdrant_edge::{
     CountRequest, CreateIndex, Distance, EdgeConfig, EdgeOptimizersConfig, EdgeShard, EdgeSparseVectorParams,
     EdgeVectorParams, FacetRequest, FacetValue, FieldIndexOperations, HnswIndexConfig, JsonPath, Modifier,
     OperationError, Payload, PayloadFieldSchema, PayloadOps, PointId, PointInsertOperations, PointOperations,
-    QuantizationConfig, ScalarQuantizationConfig, ScalarType, ScrollRequest, SetPayloadOp, UpdateOperation, WalOptions,
-    WithPayloadInterface, WithVector,
+    QuantizationConfig, Record, ScalarQuantizationConfig, ScalarType, ScrollRequest, SetPayloadOp, UpdateOperation,
+    WalOptions, WithPayloadInterface, WithVector,
 };
 use uuid::Uuid;
 
@@ -156,16 +156,23 @@ pub(super) fn scroll(
             order_by: None,
         })
         .map_err(|e| failed(&e))?;
-    let page = records
-        .into_iter()
-        .map(|record| {
-            Ok(StoredExample {
-                example: convert::example(record.id, record.payload)?,
-                dense: convert::dense(record.vector),
-            })
-        })
-        .collect::<Result<_>>()?;
-    Ok((page, next.map(convert::key).transpose()?))
+    Ok((records.into_iter().map(stored).collect::<Result<_>>()?, next.map(convert::key).transpose()?))
+}
+
+/// Those of these keys that are there, with their vectors.
+pub(super) fn retrieve(shard: &EdgeShard, keys: impl Iterator<Item = Uuid>) -> Result<Vec<StoredExample>> {
+    let ids: Vec<PointId> = keys.map(PointId::Uuid).collect();
+    if ids.is_empty() {
+        return Ok(Vec::new());
+    }
+    let records = shard
+        .retrieve(&ids, Some(WithPayloadInterface::Bool(true)), Some(dense_vector(true)))
+        .map_err(|e| failed(&e))?;
+    records.into_iter().map(stored).collect()
+}
+
+fn stored(record: Record) -> Result<StoredExample> {
+    Ok(StoredExample { example: convert::example(record.id, record.payload)?, dense: convert::dense(record.vector) })
 }
 
 pub(super) fn count(shard: &EdgeShard) -> Result<usize> {
@@ -184,6 +191,7 @@ pub(super) fn intents(shard: &EdgeShard) -> Result<Vec<(String, usize)>> {
         .map_err(|e| failed(&e))?
         .hits
         .into_iter()
+        .filter(|hit| hit.count > 0)
         .filter_map(|hit| match hit.value {
             FacetValue::Keyword(name) => Some((name, hit.count)),
             _ => None,

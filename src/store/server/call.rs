@@ -30,7 +30,8 @@ const BROKEN: [&str; 5] =
 pub(super) struct Server {
     client: Qdrant,
     pub(super) url: String,
-    timeout: Duration,
+    pub(super) api_key: Option<String>,
+    pub(super) timeout: Duration,
 }
 
 impl Server {
@@ -50,7 +51,8 @@ impl Server {
             .skip_compatibility_check()
             .build()
             .map_err(|e| wrong(e.to_string()))?;
-        let server = Self { client, url: connection.url.clone(), timeout: connection.timeout };
+        let Connection { url, api_key, timeout } = connection.clone();
+        let server = Self { client, url, api_key, timeout };
         server.check_version(&server.version().await?)?;
         Ok(server)
     }
@@ -122,9 +124,15 @@ impl Server {
     /// What a failure means, and what can be done.
     fn failed(&self, doing: &str, e: &QdrantError) -> Error {
         let url = &self.url;
-        let Some(status) = status(e) else {
-            return Error::store(format!("the Qdrant server {url}: {doing}: {e}"));
-        };
+        match status(e) {
+            Some(status) => self.failed_with(doing, status),
+            None => Error::store(format!("the Qdrant server {url}: {doing}: {e}")),
+        }
+    }
+
+    /// What a refusal means, and what can be done.
+    pub(super) fn failed_with(&self, doing: &str, status: &Status) -> Error {
+        let url = &self.url;
         let said = status.message();
         let text = match status.code() {
             Code::Unauthenticated | Code::PermissionDenied => format!(
@@ -161,11 +169,12 @@ fn status(e: &QdrantError) -> Option<&Status> {
 
 /// Whether the same request may succeed a little later.
 fn may_pass(e: &QdrantError) -> bool {
-    status(e).is_some_and(|status| {
-        matches!(status.code(), Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded | Code::Aborted)
-            || matches!(e, QdrantError::ResourceExhaustedError { .. })
-            || is_broken(status)
-    })
+    matches!(e, QdrantError::ResourceExhaustedError { .. }) || status(e).is_some_and(is_passing)
+}
+
+pub(super) fn is_passing(status: &Status) -> bool {
+    matches!(status.code(), Code::Unavailable | Code::Cancelled | Code::DeadlineExceeded | Code::Aborted)
+        || is_broken(status)
 }
 
 /// What was asked just when an alias moved may have met the old collection's end.

@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
+use chrono::Utc;
 use qdrant_client::QdrantError;
 use qdrant_client::qdrant::{
-    CollectionInfo, CollectionOperationResponse, CollectionStatus, CreateAlias, CreateCollection,
-    CreateFieldIndexCollection, DeleteCollection, Distance, FieldType, HnswConfigDiff, Modifier, QuantizationConfig,
-    QuantizationType, ScalarQuantization, SparseVectorConfig, SparseVectorParams, VectorParams, VectorParamsMap,
-    VectorsConfig, quantization_config, vectors_config,
+    CollectionInfo, CollectionOperationResponse, CollectionStatus, CreateCollection, CreateFieldIndexCollection,
+    DeleteCollection, Distance, FieldType, HnswConfigDiff, Modifier, QuantizationConfig, QuantizationType,
+    ScalarQuantization, SparseVectorConfig, SparseVectorParams, VectorParams, VectorParamsMap, VectorsConfig,
+    quantization_config, vectors_config,
 };
 use tonic::Code;
 
@@ -16,13 +17,15 @@ use super::super::settings::{DENSE, GRAPH, KEYWORD_FIELDS, QUANTILE, SPARSE, TIM
 use super::super::{CollectionSettings, Quantization};
 use super::blob::BLOB_FIELD;
 use super::call::Server;
+use super::switch::TOKEN;
 use crate::{Error, Result};
 
 /// How long a switch waits for the server to have built its graph.
 const INDEXING_PATIENCE: Duration = Duration::from_mins(30);
 
-/// Whether a collection's name is one that a rebuild would choose.
+/// Whether a name is one that a rebuild would choose, for a collection or its token.
 pub(in super::super) fn is_generation(name: &str) -> bool {
+    let name = name.rsplit_once(TOKEN).map_or(name, |(collection, _)| collection);
     name.rsplit_once("-g").is_some_and(|(_, number)| !number.is_empty() && number.bytes().all(|b| b.is_ascii_digit()))
 }
 
@@ -43,7 +46,7 @@ impl Server {
     }
 
     /// All aliases and their collections.
-    async fn aliases(&self) -> Result<Vec<(String, String)>> {
+    pub(super) async fn aliases(&self) -> Result<Vec<(String, String)>> {
         let reply = self.call("listing the aliases", |client| async move { client.list_aliases().await }).await?;
         Ok(reply.aliases.into_iter().map(|found| (found.alias_name, found.collection_name)).collect())
     }
@@ -66,16 +69,27 @@ impl Server {
         Ok(self.generations(name).await?.into_iter().map(|(_, full)| full).filter(|full| !served(full)).collect())
     }
 
-    /// Makes a new, empty collection, numbered after all others, and returns its name.
-    pub(super) async fn create(&self, name: &str, dimension: usize, settings: &CollectionSettings) -> Result<String> {
-        let last = self.generations(name).await?.last().map_or(0, |(number, _)| *number);
-        let collection = format!("{name}-g{}", last + 1);
-        let request = new_collection(&collection, dimension, settings)?;
+    /// Makes a new, empty collection under a name that none ever had, and returns the name.
+    pub(super) async fn create_next(
+        &self,
+        name: &str,
+        dimension: usize,
+        settings: &CollectionSettings,
+    ) -> Result<String> {
+        let now = u64::try_from(Utc::now().timestamp_millis()).unwrap_or_default();
+        let collection = format!("{name}-g{now}{:06}", rand::random_range(0..1_000_000));
+        self.create(&collection, dimension, settings).await?;
+        Ok(collection)
+    }
+
+    /// Makes an empty collection. One that is there already stays.
+    pub(super) async fn create(&self, collection: &str, dimension: usize, settings: &CollectionSettings) -> Result<()> {
+        let request = new_collection(collection, dimension, settings)?;
         self.call("making a collection", |client| {
             let request = request.clone();
             async move {
                 match client.create_collection(request).await {
-                    // It was made, and the answer was lost.
+                    // It was made, and the answer was lost; or somebody else makes the first one too.
                     Err(QdrantError::ResponseError { status }) if status.code() == Code::AlreadyExists => {
                         Ok(CollectionOperationResponse::default())
                     }
@@ -87,7 +101,7 @@ impl Server {
         let keywords = KEYWORD_FIELDS.map(|field| (field, FieldType::Keyword)).into_iter();
         for (field, kind) in keywords.chain([(BLOB_FIELD, FieldType::Keyword), (TIME_FIELD, FieldType::Datetime)]) {
             let request = CreateFieldIndexCollection {
-                collection_name: collection.clone(),
+                collection_name: collection.to_owned(),
                 wait: Some(true),
                 field_name: field.to_owned(),
                 field_type: Some(kind.into()),
@@ -98,15 +112,7 @@ impl Server {
             })
             .await?;
         }
-        Ok(collection)
-    }
-
-    /// Lets an alias name a collection, in one step, whatever it named before.
-    pub(super) async fn point(&self, alias: &str, collection: &str) -> Result<()> {
-        let request = CreateAlias { collection_name: collection.to_owned(), alias_name: alias.to_owned() };
-        self.send("switching the alias", request, |client, request| async move { client.create_alias(request).await })
-            .await
-            .map(|_| ())
+        self.make_record(collection).await
     }
 
     /// Removes a collection and its aliases.

@@ -5,10 +5,10 @@ use std::sync::Arc;
 
 use qdrant_client::qdrant::points_update_operation::{Operation, OverwritePayload};
 use qdrant_client::qdrant::{
-    Condition, CountPoints, DeletePoints, DenseVector, FacetCounts, Filter, PointId, PointStruct, PointsSelector,
-    PointsUpdateOperation, QuantizationSearchParams, QueryBatchPoints, QueryPoints, ScoredPoint, ScrollPoints,
-    SearchParams, SetPayloadPoints, SparseVector, UpdateBatchPoints, UpsertPoints, Value, VectorInput, VectorsSelector,
-    WithVectorsSelector, facet_value, query, vector_input, with_vectors_selector,
+    Condition, CountPoints, DeletePoints, DenseVector, FacetCounts, Filter, GetPoints, PointId, PointStruct,
+    PointsSelector, PointsUpdateOperation, QuantizationSearchParams, QueryBatchPoints, QueryPoints, ScoredPoint,
+    ScrollPoints, SearchParams, SetPayloadPoints, SparseVector, UpdateBatchPoints, UpsertPoints, Value, VectorInput,
+    VectorsSelector, WithVectorsSelector, facet_value, query, vector_input, with_vectors_selector,
 };
 use uuid::Uuid;
 
@@ -105,6 +105,19 @@ impl Server {
         Ok(())
     }
 
+    /// Removes the points that pass a filter.
+    pub(super) async fn delete_where(&self, collection: &str, filter: Filter) -> Result<()> {
+        let request = DeletePoints {
+            collection_name: collection.to_owned(),
+            wait: Some(true),
+            points: Some(filter.into()),
+            ..DeletePoints::default()
+        };
+        self.send("removing notes", request, |client, request| async move { client.delete_points(request).await })
+            .await
+            .map(|_| ())
+    }
+
     /// Both searches in one request; the examples come with it, since another process may have
     /// changed what was read before.
     pub(super) async fn query(&self, collection: &str, query: Query) -> Result<Hits> {
@@ -166,6 +179,28 @@ impl Server {
         Ok((page.collect::<Result<_>>()?, next))
     }
 
+    /// Those of these examples that are there, with their vectors.
+    pub(super) async fn retrieve(&self, collection: &str, keys: &[Uuid]) -> Result<Vec<StoredExample>> {
+        let mut found = Vec::with_capacity(keys.len());
+        for keys in keys.chunks(PIECE_POINTS) {
+            let request = GetPoints {
+                collection_name: collection.to_owned(),
+                ids: keys.iter().copied().map(convert::id).collect(),
+                with_payload: Some(true.into()),
+                with_vectors: Some(dense_alone(true)),
+                ..GetPoints::default()
+            };
+            let reply = self
+                .send("reading examples", request, |client, request| async move { client.get_points(request).await })
+                .await?;
+            for point in reply.result {
+                let dense = convert::found_dense(point.vectors);
+                found.push(StoredExample { example: convert::example(point.id, point.payload)?, dense });
+            }
+        }
+        Ok(found)
+    }
+
     pub(super) async fn count(&self, collection: &str, filter: Filter) -> Result<usize> {
         let request = CountPoints {
             collection_name: collection.to_owned(),
@@ -189,7 +224,9 @@ impl Server {
         };
         let reply =
             self.send("counting intents", request, |client, request| async move { client.facet(request).await });
-        let named = reply.await?.hits.into_iter().filter_map(|hit| match hit.value?.variant? {
+        // A server also lists the values that no point has any more, as often as 0 times.
+        let there = reply.await?.hits.into_iter().filter(|hit| hit.count > 0);
+        let named = there.filter_map(|hit| match hit.value?.variant? {
             facet_value::Variant::StringValue(name) => Some((name, usize::try_from(hit.count).ok()?)),
             _ => None,
         });

@@ -8,7 +8,7 @@ use rand::{Rng as _, SeedableRng as _};
 use tempfile::TempDir;
 use ticket_router::data::example::Point;
 use ticket_router::store::{Condition, Filter, Hit, MANIFEST_BLOB, PROBE_BLOB, Query, RebuildOptions};
-use ticket_router::{EdgeStore, ExampleStore};
+use ticket_router::{Content as _, EdgeStore, ExampleStore};
 use uuid::Uuid;
 
 use super::data::{BM25, DIMENSION, close, example, full_example, ids, near, point, points, sorted_ids, unit};

@@ -1,13 +1,15 @@
 //! Collections and aliases, by the rules of the server's table of content.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, RwLock};
+use std::sync::{Arc, Mutex, RwLock};
 use std::time::{Duration, Instant};
 
 use qdrant_client::qdrant::alias_operations::Action;
 use qdrant_client::qdrant::collections_server::Collections;
+use qdrant_client::qdrant::facet_value::Variant;
 use qdrant_client::qdrant::qdrant_server::Qdrant;
+use qdrant_client::qdrant::{self as wire, FacetHit};
 use qdrant_client::qdrant::{
     AliasDescription, ChangeAliases, CollectionClusterInfoRequest, CollectionClusterInfoResponse, CollectionConfig,
     CollectionDescription, CollectionExists, CollectionExistsRequest, CollectionExistsResponse, CollectionInfo,
@@ -18,7 +20,7 @@ use qdrant_client::qdrant::{
     ListShardKeysRequest, ListShardKeysResponse, OptimizerStatus, UpdateCollection,
     UpdateCollectionClusterSetupRequest, UpdateCollectionClusterSetupResponse,
 };
-use qdrant_edge::EdgeShard;
+use qdrant_edge::{EdgeShard, FacetRequest, FacetValue};
 use tonic::{Request, Response, Status};
 
 use super::points::not_here;
@@ -30,9 +32,35 @@ pub(super) struct Collection {
     folder: PathBuf,
     /// The engine's flush wants to be alone, so that writes take the lock alone.
     pub(super) shard: RwLock<EdgeShard>,
+    /// All intents that any point ever had: a server's index keeps those that none has any more.
+    intents: Mutex<BTreeSet<String>>,
 }
 
 impl Collection {
+    fn new(config: CollectionConfig, folder: PathBuf, shard: EdgeShard) -> Self {
+        Self { config, folder, shard: RwLock::new(shard), intents: Mutex::default() }
+    }
+
+    /// After each write.
+    pub(super) fn remember_intents(&self) {
+        let Ok(found) = self.shard.read().unwrap().facet(intents()) else { return };
+        let names = found.hits.into_iter().filter_map(|hit| match hit.value {
+            FacetValue::Keyword(name) => Some(name),
+            _ => None,
+        });
+        self.intents.lock().unwrap().extend(names);
+    }
+
+    /// Those that no point has any more, among all that there were.
+    pub(super) fn forsaken_intents(&self, found: &[FacetHit]) -> Vec<FacetHit> {
+        let hit = |name: &String| FacetHit {
+            value: Some(wire::FacetValue { variant: Some(Variant::StringValue(name.clone())) }),
+            count: 0,
+        };
+        let all = self.intents.lock().unwrap();
+        all.iter().map(hit).filter(|hit| found.iter().all(|found| found.value != hit.value)).collect()
+    }
+
     fn info(&self) -> CollectionInfo {
         let info = self.shard.read().unwrap().info();
         CollectionInfo {
@@ -50,6 +78,10 @@ impl Collection {
             ..CollectionInfo::default()
         }
     }
+}
+
+fn intents() -> FacetRequest {
+    FacetRequest { key: "intent".parse().unwrap(), limit: usize::MAX >> 1, filter: None, exact: true }
 }
 
 /// All that a server keeps.
@@ -137,10 +169,10 @@ impl Catalogue {
     pub(super) fn reload(&self) {
         let collections = &mut self.content.write().unwrap().collections;
         for (name, collection) in std::mem::take(collections) {
-            let Collection { config, folder, shard } = Arc::into_inner(collection).expect("nobody is served");
+            let Collection { config, folder, shard, .. } = Arc::into_inner(collection).expect("nobody is served");
             drop(shard);
-            let shard = RwLock::new(load(&folder));
-            collections.insert(name, Arc::new(Collection { config, folder, shard }));
+            let shard = load(&folder);
+            collections.insert(name, Arc::new(Collection::new(config, folder, shard)));
         }
     }
 
@@ -157,7 +189,7 @@ impl Catalogue {
         let engine = convert::engine_config(&request)?;
         let folder = self.root.join(&name);
         std::fs::create_dir(&folder)?;
-        let shard = RwLock::new(EdgeShard::new(&folder, engine).map_err(|e| convert::refused(&e))?);
+        let shard = EdgeShard::new(&folder, engine).map_err(|e| convert::refused(&e))?;
         let config = CollectionConfig {
             params: Some(CollectionParams {
                 shard_number: request.shard_number.unwrap_or(1),
@@ -174,7 +206,7 @@ impl Catalogue {
             strict_mode_config: request.strict_mode_config,
             metadata: request.metadata,
         };
-        content.collections.insert(name, Arc::new(Collection { config, folder, shard }));
+        content.collections.insert(name, Arc::new(Collection::new(config, folder, shard)));
         Ok(())
     }
 

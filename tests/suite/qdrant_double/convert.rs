@@ -13,13 +13,13 @@ use qdrant_client::qdrant::vectors::VectorsOptions;
 use qdrant_client::qdrant::{query, vector, vector_input, vectors_config, vectors_output};
 use qdrant_client::qdrant::{with_payload_selector, with_vectors_selector};
 use qdrant_edge::{
-    Condition, CreateIndex, DateTimeWrapper, Distance, EdgeConfig, EdgeSparseVectorParams, EdgeVectorParams,
-    FacetValue, FacetValueHit, FieldCondition, FieldIndexOperations, Filter, HasIdCondition, JsonPath, Match,
-    MinShould, Modifier, NamedQuery, OperationError, Payload, PayloadFieldSchema, PayloadIndexInfo, PayloadOps,
-    PayloadSchemaType, PointId, PointInsertOperations, PointOperations, PointStructPersisted, QuantizationSearchParams,
-    QueryEnum, Range, Record, ScoredPoint, SearchParams, SearchRequest, SetPayloadOp, SparseVector, UpdateOperation,
-    VectorInternal, VectorPersisted, VectorStructInternal, VectorStructPersisted, WalOptions, WithPayloadInterface,
-    WithVector,
+    Condition, ConditionalInsertOperation, CreateIndex, DateTimeWrapper, Distance, EdgeConfig, EdgeSparseVectorParams,
+    EdgeVectorParams, FacetValue, FacetValueHit, FieldCondition, FieldIndexOperations, Filter, HasIdCondition,
+    JsonPath, Match, MinShould, Modifier, NamedQuery, OperationError, Payload, PayloadFieldSchema, PayloadIndexInfo,
+    PayloadOps, PayloadSchemaType, PointId, PointInsertOperations, PointOperations, PointStructPersisted,
+    QuantizationSearchParams, QueryEnum, Range, Record, ScoredPoint, SearchParams, SearchRequest, SetPayloadOp,
+    SparseVector, UpdateOperation, VectorInternal, VectorPersisted, VectorStructInternal, VectorStructPersisted,
+    WalOptions, WithPayloadInterface, WithVector,
 };
 use tonic::Status;
 
@@ -255,10 +255,17 @@ pub(super) fn operation(operation: wire::PointsUpdateOperation) -> Result<Update
         Ok(SetPayloadOp { payload: payload(payload_fields), points, filter, key })
     };
     Ok(match operation.operation {
-        Some(Operation::Upsert(list)) if list.update_filter.is_none() => {
+        Some(Operation::Upsert(list)) => {
             let points = list.points.into_iter().map(point).collect::<Result<_>>()?;
-            let insert = PointInsertOperations::PointsList(points);
-            UpdateOperation::PointOperation(PointOperations::UpsertPoints(insert))
+            let points_op = PointInsertOperations::PointsList(points);
+            UpdateOperation::PointOperation(match list.update_filter.map(filter).transpose()? {
+                None => PointOperations::UpsertPoints(points_op),
+                Some(condition) => PointOperations::UpsertPointsConditional(ConditionalInsertOperation {
+                    points_op,
+                    condition,
+                    update_mode: None,
+                }),
+            })
         }
         Some(Operation::SetPayload(op)) => {
             UpdateOperation::PayloadOperation(PayloadOps::SetPayload(set(op.payload, op.points_selector, op.key)?))

@@ -82,7 +82,9 @@ impl Services {
                 std::thread::sleep(LATER);
             }
             let applied = operations.into_iter().try_for_each(|operation| {
-                collection.shard.write().unwrap().update(operation).map_err(|e| convert::refused(&e))
+                let applied = collection.shard.write().unwrap().update(operation).map_err(|e| convert::refused(&e));
+                collection.remember_intents();
+                applied
             });
             collection.shard.write().unwrap().flush();
             applied
@@ -208,9 +210,17 @@ impl Points for Services {
             filter: request.filter.map(convert::filter).transpose()?,
             exact: request.exact.unwrap_or(false),
         };
-        let read =
-            self.read(request.collection_name, move |shard| shard.facet(facet).map_err(|e| convert::refused(&e)));
-        let hits = read.await?.hits.into_iter().map(convert::facet_hit).collect();
+        let is_of_intents = request.key == "intent";
+        let hits = self.blocking(move |catalogue| {
+            let collection = catalogue.resolve(&request.collection_name)?;
+            let found = collection.shard.read().unwrap().facet(facet).map_err(|e| convert::refused(&e))?;
+            let mut hits: Vec<_> = found.hits.into_iter().map(convert::facet_hit).collect();
+            if is_of_intents {
+                hits.extend(collection.forsaken_intents(&hits));
+            }
+            Ok(hits)
+        });
+        let hits = hits.await?;
         Ok(Response::new(FacetResponse { hits, ..FacetResponse::default() }))
     }
 

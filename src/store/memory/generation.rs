@@ -11,14 +11,14 @@ use crate::statistics::cosine;
 use crate::store::{Hit, Hits, Query};
 use crate::{Error, Result};
 
-/// The content of a store. Copying it is cheap: examples and vectors are shared.
+/// Cheap enough to copy: examples and vectors are shared with the copy.
 #[derive(Debug, Clone)]
-pub(super) struct Content {
+pub(super) struct Generation {
     number: u64,
     dimension: usize,
     examples: BTreeMap<Uuid, Kept>,
-    /// How many examples there are, and how many have each word. As in Qdrant's engine, removed examples are counted
-    /// until the next generation; otherwise the scores would differ.
+    /// How many examples there are, and how many have a word. As in Qdrant's engine, those that were removed are
+    /// counted until the content is built anew; the scores would differ otherwise.
     counted: usize,
     having: HashMap<u32, usize>,
     blobs: BTreeMap<String, Arc<[u8]>>,
@@ -31,19 +31,24 @@ struct Kept {
     sparse: Arc<SparseVector>,
 }
 
-impl Content {
+impl Generation {
     pub(super) fn new(number: u64, dimension: usize) -> Self {
         let (examples, having, blobs) = (BTreeMap::new(), HashMap::new(), BTreeMap::new());
         Self { number, dimension, examples, counted: 0, having, blobs }
     }
 
-    /// An empty content, as the successor of another one.
+    /// The same, as the successor of another generation.
     pub(super) fn after(self, other: &Self) -> Self {
         Self { number: other.number + 1, ..self }
     }
 
-    pub(super) fn number(&self) -> u64 {
-        self.number
+    pub(super) fn name(&self) -> String {
+        format!("generation-{}", self.number)
+    }
+
+    /// An example and its dense vector.
+    pub(super) fn get(&self, key: Uuid) -> Option<(&Arc<Example>, &[f32])> {
+        self.examples.get(&key).map(|kept| (&kept.example, kept.dense.as_ref()))
     }
 
     pub(super) fn dimension(&self) -> usize {
@@ -174,7 +179,7 @@ impl Content {
     }
 }
 
-/// The BM25 score; `None` for an example with none of the words.
+/// BM25; nothing for an example that has none of the words.
 fn score(weights: &HashMap<u32, f32>, words: &SparseVector) -> Option<f32> {
     if weights.is_empty() {
         return None;
