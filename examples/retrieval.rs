@@ -18,7 +18,7 @@ use ticket_router::embed::{Bm25, Bm25Settings, Remembering, cosine};
 use ticket_router::input::{Row, RowContent};
 use ticket_router::label::IntentsMode;
 use ticket_router::learn::index::{IndexOptions, index};
-use ticket_router::pipeline::{Examples, Gathered, Judge, Retriever, Scope};
+use ticket_router::pipeline::{Examples, Gathered, Judge, Options, Retriever, Scope};
 use ticket_router::stages::prompt::Prompts;
 use ticket_router::stages::rank::{self};
 use ticket_router::stages::retrieve::{BM25_WEIGHT, CANDIDATES, fuse};
@@ -207,7 +207,7 @@ impl Bench {
         let prompts = Arc::new(Prompts::load(None)?);
         let judge = |intents| {
             let labeler = ClaudeLabeler::new(None, model.clone(), AnswerForm::Tags, Arc::clone(&prompts));
-            Judge::new(Arc::new(labeler.with_intents(intents)), Examples::Retrieved, 5, None)
+            Judge::new(Arc::new(labeler.with_intents(intents)), Examples::Retrieved, Options::default())
         };
         let texts = || train.iter().map(|labelled| labelled.ticket.text.as_str());
         let without = |share: f64| {

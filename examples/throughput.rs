@@ -11,12 +11,13 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use futures::{StreamExt as _, stream};
+use futures::{StreamExt as _, TryStreamExt as _, stream};
 use ticket_router::claude::{
     AnswerSource, Client, ClientSettings, Credentials, DEFAULT_MODEL as CLAUDE, Ledger, Models, PaceLimits,
 };
+use ticket_router::embed::Remembering;
 use ticket_router::input::{self, InputOptions};
-use ticket_router::pipeline::{Examples, Judge, Retriever, Scope};
+use ticket_router::pipeline::{Examples, Judge, Options, Retriever, Scope, Task, run};
 use ticket_router::stages::prompt::Prompts;
 use ticket_router::{ClaudeLabeler, DEFAULT_MODEL, EdgeStore, FastEmbedder, Labeler, ModelPaths, Ticket};
 
@@ -54,40 +55,20 @@ async fn measure(store: &Path, tickets: &Path, address: &str) -> Outcome<()> {
     let tickets: Vec<Ticket> = texts.into_iter().cycle().take(TICKETS).enumerate().map(numbered).collect();
 
     let paths = ModelPaths { usual: vec![PathBuf::from(".runtime")], ..ModelPaths::default() };
-    let embedder = Arc::new(FastEmbedder::load(DEFAULT_MODEL, &paths)?);
-    let retriever = Retriever::open(Arc::new(EdgeStore::open(store).await?), embedder).await?;
+    // What is embedded once is not embedded again, so the runs below hold none of it.
+    let embedder = Arc::new(Remembering::new(Arc::new(FastEmbedder::load(DEFAULT_MODEL, &paths)?)));
+    let retriever = Arc::new(Retriever::open(Arc::new(EdgeStore::open(store).await?), embedder).await?);
     let begun = Instant::now();
-    let vectors: Vec<_> = retriever.embed(tickets.clone()).await.into_iter().collect::<Result<_, _>>()?;
+    let _: Vec<_> = retriever.embed(tickets.clone()).await.into_iter().collect::<Result<_, _>>()?;
     let ahead = begun.elapsed();
 
-    let asking = judge(address)?;
+    let judges = Arc::from([judge(address)?]);
     let (begun, cpu) = (Instant::now(), cpu_time()?);
-    // As `Classifier::classify_all` does it, less the embedding.
-    let (retriever, asking) = (Arc::new(retriever), Arc::new(asking));
-    let answers: Vec<_> = stream::iter(vectors)
-        .chunks(64)
-        .map(|chunk| {
-            let retriever = Arc::clone(&retriever);
-            async move {
-                let mut gathered = Vec::with_capacity(chunk.len());
-                for embedded in chunk {
-                    gathered.push(retriever.search(embedded, Scope::default()).await);
-                }
-                gathered
-            }
-        })
-        .buffered(2)
-        .flat_map(stream::iter)
-        .map(|gathered| {
-            let (asking, retriever) = (Arc::clone(&asking), Arc::clone(&retriever));
-            let work = tokio::spawn(async move { asking.judge(&retriever, &gathered?).await });
-            async { work.await.map_err(|e| e.to_string()).and_then(|answer| answer.map_err(|e| e.to_string())) }
-        })
-        .buffered(4 * WORKERS)
-        .collect()
-        .await;
+    let tasks = tickets.iter().map(|ticket| Task { ticket: ticket.clone(), exclude: Vec::new() }).collect();
+    let answered: Vec<_> = run(Arc::clone(&retriever), judges, tasks, WORKERS).try_collect().await?;
     let (wall, with_search) = (begun.elapsed(), cpu_time()? - cpu);
-    let answered = answers.iter().filter(|answer| answer.as_ref().is_ok_and(|answer| answer.intent.is_some())).count();
+    let answers = answered.iter().flat_map(|ticket| &ticket.answers);
+    let answered = answers.filter(|answer| answer.as_ref().is_ok_and(|answer| answer.intent.is_some())).count();
 
     // Once more with the search done ahead: what remains is prompt, HTTP, parse, decide.
     let vectors: Vec<_> = retriever.embed(tickets).await.into_iter().collect::<Result<_, _>>()?;
@@ -97,11 +78,8 @@ async fn measure(store: &Path, tickets: &Path, address: &str) -> Outcome<()> {
     }
     let cpu = cpu_time()?;
     let asking = judge(address)?;
-    let _: Vec<_> = stream::iter(&gathered)
-        .map(|gathered| asking.judge(&retriever, gathered))
-        .buffered(4 * WORKERS)
-        .collect()
-        .await;
+    let _: Vec<_> =
+        stream::iter(&gathered).map(|gathered| asking.judge(&retriever, gathered)).buffered(WORKERS).collect().await;
     let own = cpu_time()? - cpu;
 
     let ideal = LATENCY.as_secs_f64() * TICKETS as f64 / WORKERS as f64;
@@ -128,7 +106,7 @@ fn judge(address: &str) -> Outcome<Judge> {
     let form = ClaudeLabeler::best_form(&model);
     let labeler: Arc<dyn Labeler> =
         Arc::new(ClaudeLabeler::new(Some(source), model, form, Arc::new(Prompts::load(None)?)));
-    Ok(Judge::new(labeler, Examples::Retrieved, 5, None))
+    Ok(Judge::new(labeler, Examples::Retrieved, Options::default()))
 }
 
 /// Seconds of processor time that this process used.

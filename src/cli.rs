@@ -74,7 +74,8 @@ struct CommonArgs {
     #[arg(long, global = true, value_name = "DIR|URL")]
     store: Option<String>,
     /// Embedding model: one that scripts/setup provides (all-MiniLM-L6-v2, or smaller and faster
-    /// all-MiniLM-L6-v2-int8), or a name of fastembed's list [default: all-MiniLM-L6-v2]
+    /// all-MiniLM-L6-v2-int8), a name of fastembed's list, or hash, which needs no model and
+    /// compares words alone, for trying out [default: all-MiniLM-L6-v2]
     #[arg(long, global = true, value_name = "NAME")]
     embedder: Option<String>,
     /// Folder that scripts/setup filled [default: .runtime, then the user's data folder]

@@ -3,6 +3,7 @@
 //!
 //! Nothing here does I/O, and nothing here knows of a layer above.
 
+pub mod decision;
 mod error;
 pub mod evidence;
 pub mod example;

@@ -7,6 +7,7 @@ use crate::{Error, Result};
 mod bm25;
 #[cfg(feature = "fastembed")]
 mod fastembed;
+mod hash;
 #[cfg(feature = "fastembed")]
 mod locate;
 mod remembering;
@@ -18,6 +19,7 @@ pub use self::bm25::{Bm25, Bm25Settings};
 use self::fastembed::PROVIDED;
 #[cfg(feature = "fastembed")]
 pub use self::fastembed::{DEFAULT_MODEL, FastEmbedder, INT8_MODEL};
+pub use self::hash::HashEmbedder;
 #[cfg(feature = "fastembed")]
 pub use self::locate::ModelPaths;
 pub use self::remembering::Remembering;

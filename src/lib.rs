@@ -21,10 +21,10 @@
 //! learn       index, probe, calibrate, relabel, transfer: what writes to a store
 //! pipeline    ticket in, decision out: the one place where the stages meet
 //! label       the seam `Labeler`: vote, Claude, cascade
-//! stages      retrieve, rank, select, prompt, parse, decide: pure functions
+//! stages      retrieve, rank, select, prompt, parse, policy: pure functions
 //! claude      the client of the Messages API
-//! store       the seam `ExampleStore`: a folder, a Qdrant server
-//! embed       the seam `Embedder`: fastembed, words
+//! store       the seam `ExampleStore`: a folder, a Qdrant server, memory
+//! embed       the seam `Embedder`: fastembed, hash; words
 //! input       files to rows
 //! data        tickets, examples, evidence, labels, decisions, errors
 //! statistics  shares and their intervals, paired tests, log-odds, vectors
@@ -51,20 +51,20 @@ mod statistics;
 pub mod store;
 mod text;
 
+pub use data::decision::{Decision, Doubt, ReasonCode};
 pub use data::evidence::Evidence;
 pub use data::example::Example;
 pub use data::label::Label;
 pub use data::taxonomy::Taxonomy;
 pub use data::ticket::{LabelledTicket, Ticket};
 pub use data::{Error, ErrorKind, Remedy, Result};
-pub use embed::Embedder;
 #[cfg(feature = "fastembed")]
 pub use embed::{DEFAULT_MODEL, FastEmbedder, INT8_MODEL, ModelPaths};
+pub use embed::{Embedder, HashEmbedder};
 pub use label::{CascadeLabeler, Labeler, VoteLabeler};
 #[cfg(feature = "claude")]
 pub use label::{ClaudeLabeler, IntentsMode};
-pub use pipeline::{Classification, Classifier, ClassifierBuilder};
-pub use stages::decide::Decision;
+pub use pipeline::{Classification, Classifier, ClassifierBuilder, Options};
 pub use stages::prompt::AnswerForm;
 #[cfg(feature = "embedded")]
 pub use store::EdgeStore;
@@ -72,4 +72,4 @@ pub use store::EdgeStore;
 pub use store::ServerStore;
 #[cfg(all(feature = "embedded", feature = "server"))]
 pub use store::StoreLocation;
-pub use store::{Content, ExampleStore};
+pub use store::{Content, ExampleStore, MemoryStore};

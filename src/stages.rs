@@ -3,8 +3,8 @@
 //! No I/O, no clock, no environment: a stage can be tested, and read, by itself.
 
 pub mod confidence;
-pub mod decide;
 pub mod parse;
+pub mod policy;
 pub mod prompt;
 pub mod rank;
 pub mod retrieve;

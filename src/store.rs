@@ -31,13 +31,17 @@ mod filter;
 #[cfg(all(feature = "embedded", feature = "server"))]
 mod location;
 mod manifest;
-#[cfg(any(feature = "embedded", feature = "server"))]
+mod memory;
 mod missed;
 mod pages;
 mod reader;
 mod revision;
 #[cfg(feature = "server")]
 mod server;
+#[cfg_attr(
+    not(any(feature = "embedded", feature = "server")),
+    expect(dead_code, reason = "how Qdrant keeps examples matters to its stores alone")
+)]
 mod settings;
 mod snapshot;
 
@@ -47,6 +51,7 @@ pub use filter::{Condition, Filter};
 #[cfg(all(feature = "embedded", feature = "server"))]
 pub use location::{StoreLocation, StoreOptions};
 pub use manifest::{FORMAT_VERSION, Manifest};
+pub use memory::MemoryStore;
 pub use pages::Pages;
 pub use reader::Reader;
 pub use revision::{Revision, Revisions};

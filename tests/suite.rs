@@ -1,13 +1,17 @@
 //! The integration tests, one program so that the engine is linked once.
 //!
+//! Logic is tested in this process on a `fixture::Desk`; the program is started, in a `fixture::Bench`, for what the
+//! command line promises.
+//!
 //! Where a new test goes: what the program does by command in `index`, `classify`, `eval`
 //! (`eval_arms`, `eval_figures`, `eval_honest`), `calibrate`, `lint`, `store`, `taxonomy`; what is retrieved and how it is used in `retrieval`, the way down a taxonomy in
 //! `hierarchy`; in `attributes` and `shortlist` what is asked beside the intent and which
 //! intents are offered; messages about bad input and a bad set-up in `bad_input`; the API's
 //! behaviour in `claude_*`, against the double in `raw_double` where it must misbehave; killed
 //! runs in `kill`; what every store must do in `contract`, readers that run while others write in `follow`, and a Qdrant server's misbehaviour in
-//! `server_faults`, both against `qdrant_double`; rendered prompts and request bodies in `prompts`; the library in `library`;
-//! the provided models in `embedders`; `examples_db` itself in `data`; the documentation in `docs`. Pure stages have their tests beside them in `src`.
+//! `server_faults`, both against `qdrant_double`; rendered prompts and request bodies in `prompts`; the library in `library`, how it works on many tickets at once in `pipeline`;
+//! the provided models in `embedders`; `examples_db` itself in `data`; the documentation in `docs`; the order of the layers in
+//! `layers`. Pure stages have their tests beside them in `src`.
 
 #![expect(
     clippy::unwrap_used,
@@ -64,10 +68,14 @@ mod hierarchy;
 mod index;
 #[path = "suite/kill.rs"]
 mod kill;
+#[path = "suite/layers.rs"]
+mod layers;
 #[path = "suite/library.rs"]
 mod library;
 #[path = "suite/lint.rs"]
 mod lint;
+#[path = "suite/pipeline.rs"]
+mod pipeline;
 #[path = "suite/prompts.rs"]
 mod prompts;
 #[path = "suite/qdrant_double.rs"]

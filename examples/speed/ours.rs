@@ -17,7 +17,7 @@ use ticket_router::embed::{Bm25, Bm25Settings};
 use ticket_router::input::{Row, RowContent};
 use ticket_router::learn::index::{IndexOptions, IndexReport, index};
 use ticket_router::pipeline::{DEFAULT_K, Retriever, Scope};
-use ticket_router::stages::decide::decide;
+use ticket_router::stages::policy::{Facts, Terms, decide};
 use ticket_router::stages::prompt::Prompts;
 use ticket_router::stages::select::{Selection, select};
 use ticket_router::{
@@ -149,7 +149,18 @@ impl Ours {
         let request = self.labeler.preview(&evidence)?;
         let render = lap();
         let intent = evidence.votes.first().map(|vote| vote.intent.clone());
-        let decided = decide(&Label { intent, ..Label::default() }, &evidence, 0.0);
+        let label = Label { intent, ..Label::default() };
+        let confidence = label.intent.as_deref().map_or(0.0, |intent| evidence.support_of(intent));
+        let facts = Facts {
+            has_text: true,
+            label: &label,
+            taxonomy: &evidence.taxonomy,
+            confidence,
+            score: confidence,
+            unlike: None,
+            unsure_step: None,
+        };
+        let decided = decide(&facts, &Terms::default());
         let decide = lap();
         drop((request, decided));
         Ok(Stages { embed, retrieve, select, render, decide })

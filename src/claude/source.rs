@@ -3,6 +3,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::OnceCell;
 
@@ -33,7 +34,10 @@ enum Beyond {
 /// Answers that the sources of one run have in common: what several of them ask alike is sent,
 /// and paid for, once.
 #[derive(Default)]
-pub struct Asked(Mutex<HashMap<RequestKey, Arc<OnceCell<Answer>>>>);
+pub struct Asked(Mutex<HashMap<RequestKey, Shared>>);
+
+/// An answer that several sources wait for, and how long it took.
+type Shared = Arc<OnceCell<(Answer, Duration)>>;
 
 /// Answers requests. One source serves one pass over the tickets: it numbers equal requests.
 pub struct AnswerSource {
@@ -63,7 +67,7 @@ impl AnswerSource {
     }
 
     /// From a journal; requests that it does not hold are collected and answered with an
-    /// error of kind [`Stopped`](ErrorKind::Stopped), save those that failed for good.
+    /// error of kind [`Pending`](ErrorKind::Pending), save those that failed for good.
     #[must_use]
     pub fn collecting(journal: Arc<Journal>, ledger: Arc<Ledger>, failed: HashMap<RequestKey, String>) -> Self {
         Self::new(Some(journal), ledger, Beyond::Batch { pending: Mutex::new(Vec::new()), failed })
@@ -94,19 +98,23 @@ impl AnswerSource {
         &self.ledger
     }
 
-    /// The answer to a request.
-    pub async fn send(&self, request: &Request) -> Result<Answer> {
+    /// The answer to a request, and how much longer it would have taken, had another source not
+    /// asked for the same before.
+    pub async fn send(&self, request: &Request) -> Result<(Answer, Duration)> {
         let body =
             serde_json::to_vec(request).map_err(|e| Error::internal(format!("the request cannot be written: {e}")))?;
         // Without these nobody asks for the key.
         let is_named = self.journal.is_some() || self.asked.is_some();
         let key = if is_named { self.number(&body) } else { RequestKey::default() };
-        let Some(asked) = &self.asked else { return self.fetch(key, request, body).await };
+        let begun = Instant::now();
+        let Some(asked) = &self.asked else { return Ok((self.fetch(key, request, body).await?, Duration::ZERO)) };
         let cell = {
             let mut cells = asked.0.lock().unwrap_or_else(PoisonError::into_inner);
             Arc::clone(cells.entry(key.clone()).or_default())
         };
-        cell.get_or_try_init(|| self.fetch(key, request, body)).await.cloned()
+        let fetched = async || Ok::<_, Error>((self.fetch(key, request, body).await?, begun.elapsed()));
+        let (answer, took) = cell.get_or_try_init(fetched).await?;
+        Ok((answer.clone(), took.saturating_sub(begun.elapsed())))
     }
 
     async fn fetch(&self, key: RequestKey, request: &Request, body: Vec<u8>) -> Result<Answer> {
@@ -126,7 +134,7 @@ impl AnswerSource {
             Beyond::Batch { pending, .. } => {
                 let mut pending = pending.lock().unwrap_or_else(PoisonError::into_inner);
                 pending.push(Pending { key, request: request.clone(), body });
-                Err(Error::new(ErrorKind::Stopped, "this request waits for its batch"))
+                Err(Error::new(ErrorKind::Pending, "this request waits for its batch"))
             }
             Beyond::Api(client) => {
                 let reserved = self.ledger.reserve(request, body.len())?;

@@ -10,7 +10,8 @@ use super::evidence::{SelectionArg, StrategyArg};
 use super::wiring::{LabelerKind, Labelling, share};
 use crate::label::{Labeler, VoteLabeler};
 use crate::measure::eval::{Arm, Shows};
-use crate::pipeline::Retriever;
+use crate::pipeline::{Options, Retriever, Strategy};
+use crate::stages::select::Selection;
 use crate::{Error, Result};
 
 /// What an `--arm` may set.
@@ -53,12 +54,37 @@ pub(super) struct NamedArm {
     pub(super) name: String,
     labeler: Option<LabelerKind>,
     model: Option<String>,
-    k: Option<usize>,
-    strategy: Option<StrategyArg>,
-    selection: Option<SelectionArg>,
     prompts: Option<PathBuf>,
     examples: Option<Shows>,
-    threshold: Option<f32>,
+    changes: Vec<Change>,
+}
+
+/// What an arm has otherwise than the whole run.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Change {
+    K(usize),
+    Selection(Selection),
+    Strategy(Strategy),
+    Cascade(f32),
+}
+
+impl Change {
+    fn apply(self, options: &mut Options) {
+        match self {
+            Self::K(k) => options.k = k,
+            Self::Selection(selection) => options.selection = selection,
+            Self::Strategy(strategy) => options.strategy = strategy,
+            Self::Cascade(threshold) => options.cascade = Some(threshold),
+        }
+    }
+}
+
+impl NamedArm {
+    fn options(&self, of_run: &Options) -> Options {
+        let mut options = of_run.clone();
+        self.changes.iter().for_each(|change| change.apply(&mut options));
+        options
+    }
 }
 
 impl ArmArgs {
@@ -70,7 +96,7 @@ impl ArmArgs {
     /// The arms that are asked for, in their order. `claude` is the run that those with Claude are part of.
     pub(super) fn wanted(&self, labelling: &Labelling, claude: Option<&ClaudeRun>) -> Result<Vec<NamedArm>> {
         let is_claude = labelling.claude().is_some();
-        if labelling.claude().is_some_and(|run| run.cascade.is_some()) {
+        if labelling.options.cascade.is_some() {
             return Err(Error::configuration(
                 "--labeler cascade: in eval the cascade is an arm; use --labeler claude --arms retrieved,vote,cascade",
             ));
@@ -120,21 +146,22 @@ impl ArmArgs {
     /// of `retriever`, if it was calibrated.
     pub(super) async fn build(
         &self,
-        mut wanted: Vec<NamedArm>,
+        wanted: Vec<NamedArm>,
         labelling: &Labelling,
         claude: Option<&ClaudeRun>,
         retriever: Option<&Retriever>,
     ) -> Result<(Vec<Arm>, Vec<String>)> {
-        let mut notes = Vec::new();
-        for arm in wanted.iter_mut().filter(|arm| arm.labeler == Some(LabelerKind::Cascade) && arm.threshold.is_none())
-        {
-            let is_fixed = matches!(arm.examples, Some(Shows::Static | Shows::StaticTokens));
-            let strategy = arm.strategy.map_or(labelling.evidence.strategy, Into::into);
-            let (threshold, note) = labelling.threshold(retriever.filter(|_| !is_fixed), strategy).await?;
-            arm.threshold = Some(threshold);
-            notes.extend(note.map(|note| format!("arm {}: {note}", arm.name)));
+        let (mut arms, mut notes) = (Vec::with_capacity(wanted.len()), Vec::new());
+        for named in &wanted {
+            let mut options = named.options(&labelling.options);
+            if named.labeler == Some(LabelerKind::Cascade) && options.cascade.is_none() {
+                let is_fixed = matches!(named.examples, Some(Shows::Static | Shows::StaticTokens));
+                let (threshold, note) = labelling.threshold(retriever.filter(|_| !is_fixed), &options).await?;
+                options.cascade = Some(threshold);
+                notes.extend(note.map(|note| format!("arm {}: {note}", named.name)));
+            }
+            arms.push(self.arm(named, labelling, claude)?.with_options(options));
         }
-        let arms = wanted.iter().map(|named| self.arm(named, labelling, claude)).collect::<Result<_>>()?;
         Ok((arms, notes))
     }
 
@@ -142,7 +169,7 @@ impl ArmArgs {
     pub(super) fn retrieved(labelling: &Labelling) -> Arm {
         let labeler =
             labelling.claude().map_or_else(|| Arc::new(VoteLabeler) as Arc<dyn Labeler>, |run| run.arm_labeler(0));
-        with_settings(Arm::new("retrieved", Shows::Retrieved, labeler), &NamedArm::default(), labelling)
+        Arm::new("retrieved", Shows::Retrieved, labeler).with_options(labelling.options.clone())
     }
 
     fn arm(&self, named: &NamedArm, labelling: &Labelling, claude: Option<&ClaudeRun>) -> Result<Arm> {
@@ -160,27 +187,16 @@ impl ArmArgs {
             }
             (LabelerKind::Vote, _) => Arc::new(VoteLabeler),
             (_, None) => return Err(Error::internal("an arm asks Claude, but the run has none")),
-            (kind, Some(run)) => {
-                let cascade = named.threshold.filter(|_| kind == LabelerKind::Cascade);
-                let run = run.variant(named.model.as_deref(), named.prompts.as_deref(), cascade)?;
+            (_, Some(run)) => {
+                let run = run.variant(named.model.as_deref(), named.prompts.as_deref())?;
                 again = (1..self.repeat).map(|round| run.arm_labeler(round)).collect();
                 run.arm_labeler(0)
             }
         };
-        if named.threshold.is_some() && kind != LabelerKind::Cascade {
+        if kind != LabelerKind::Cascade && named.changes.iter().any(|change| matches!(change, Change::Cascade(_))) {
             return refuse("a threshold is for labeler=cascade");
         }
-        Ok(with_settings(Arm { again, ..Arm::new(&named.name, shows, labeler) }, named, labelling))
-    }
-}
-
-fn with_settings(arm: Arm, named: &NamedArm, labelling: &Labelling) -> Arm {
-    Arm {
-        k: named.k.unwrap_or(labelling.k),
-        selection: named.selection.map_or(labelling.evidence.selection, Into::into),
-        strategy: named.strategy.map_or(labelling.evidence.strategy, Into::into),
-        min_confidence: labelling.min_confidence,
-        ..arm
+        Ok(Arm { again, ..Arm::new(&named.name, shows, labeler) })
     }
 }
 
@@ -218,11 +234,20 @@ fn parse_arm(text: &str) -> Result<NamedArm, String> {
         match key {
             "labeler" => arm.labeler = Some(chosen(value).ok_or_else(|| wrong("claude, vote or cascade"))?),
             "model" => arm.model = Some(value.to_owned()),
-            "k" => arm.k = Some(value.parse().ok().filter(|k| (1..=50).contains(k)).ok_or_else(|| wrong("1 to 50"))?),
-            "strategy" => arm.strategy = Some(chosen(value).ok_or_else(|| wrong("flat or hierarchical"))?),
-            "selection" => arm.selection = Some(chosen(value).ok_or_else(|| wrong("nearest, diverse or contrastive"))?),
+            "k" => {
+                let k = value.parse().ok().filter(|k| (1..=50).contains(k)).ok_or_else(|| wrong("1 to 50"))?;
+                arm.changes.push(Change::K(k));
+            }
+            "strategy" => {
+                let strategy: StrategyArg = chosen(value).ok_or_else(|| wrong("flat or hierarchical"))?;
+                arm.changes.push(Change::Strategy(strategy.into()));
+            }
+            "selection" => {
+                let selection: SelectionArg = chosen(value).ok_or_else(|| wrong("nearest, diverse or contrastive"))?;
+                arm.changes.push(Change::Selection(selection.into()));
+            }
             "prompts" => arm.prompts = Some(value.into()),
-            "threshold" => arm.threshold = Some(share(value)?),
+            "threshold" => arm.changes.push(Change::Cascade(share(value)?)),
             "examples" => {
                 arm.examples = Some(match value {
                     "retrieved" => Shows::Retrieved,
@@ -250,9 +275,10 @@ mod tests {
     fn an_arm_is_read_key_by_key() {
         let arm =
             parse_arm("small: model=m, k=8,strategy=hierarchical,selection=nearest,prompts=p,examples=static").unwrap();
-        assert_eq!((arm.name.as_str(), arm.model.as_deref(), arm.k), ("small", Some("m"), Some(8)));
-        assert!(matches!(arm.strategy, Some(StrategyArg::Hierarchical)));
-        assert!(matches!(arm.selection, Some(SelectionArg::Nearest)));
+        assert_eq!((arm.name.as_str(), arm.model.as_deref()), ("small", Some("m")));
+        let options = arm.options(&Options { min_confidence: Some(0.3), ..Options::default() });
+        assert_eq!((options.k, options.min_confidence, options.cascade), (8, Some(0.3), None));
+        assert_eq!((options.strategy, options.selection), (Strategy::Hierarchical, Selection::Nearest));
         assert_eq!((arm.prompts, arm.examples), (Some("p".into()), Some(Shows::Static)));
         assert_eq!(parse_arm("plain").unwrap().name, "plain");
     }

@@ -60,12 +60,11 @@ pub(super) async fn fulfil(
         // Each pass enters all that the journal holds by now, so the account is the run's so far.
         run.ledger.reset();
         let (labeler, source) = run.collector(&failed).context("no journal")?;
-        classifier.set_labeler(labeler);
+        classifier.set_labeler(labeler).await?;
         let mut answers = Box::pin(classifier.classify_all(tickets));
         while let Some(answer) = answers.next().await {
             if let Err(e) = answer
                 && e.is_fatal()
-                && e.kind() != ErrorKind::Stopped
             {
                 return Err(e.into());
             }

@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use clap::Args;
 
@@ -43,17 +44,14 @@ pub(super) async fn run(args: &CalibrateArgs, common: &CommonArgs) -> anyhow::Re
     let settings = Settings::resolve(common)?;
     let mut labelling = args.labeler.resolve(&settings.config, true, args.output.as_deref())?;
     let tickets = read_labelled(&args.file, &args.columns.options())?;
-    let retriever = Retriever::open(settings.open_store().await?, settings.embedder().await?).await?;
-    let retriever = labelling.evidence.apply(retriever);
+    let retriever = Arc::new(Retriever::open(settings.open_store().await?, settings.embedder().await?).await?);
     if let Some(note) = labelling.look_up_threshold(&retriever).await? {
         say(&format!("note: {note}"));
     }
     let options = CalibrateOptions {
         target: args.target_precision,
         confidence: args.confidence,
-        k: labelling.k,
-        selection: labelling.evidence.selection,
-        strategy: labelling.evidence.strategy,
+        options: labelling.options.clone(),
         concurrency: labelling.concurrency,
         dry_run: args.dry_run,
     };

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Args, ValueEnum};
@@ -13,9 +14,9 @@ use super::output::Output;
 use super::progress::Progress;
 use super::wiring::{LabelerArgs, Labelling, Settings, read_labelled};
 use super::{CommonArgs, InputArgs, batch, estimate, hint, say, summary};
+use crate::data::decision::Decision;
 use crate::data::ticket::Ticket;
-use crate::pipeline::{Classification, Classifier, let_arrive};
-use crate::stages::decide::Decision;
+use crate::pipeline::{Classification, Classifier, Retriever};
 use crate::{Error, Result, input, report};
 
 /// What `classify` takes.
@@ -101,7 +102,7 @@ pub(super) async fn run(args: &ClassifyArgs, common: &CommonArgs) -> anyhow::Res
         let run = labelling.claude().context("--batch is for --labeler claude")?;
         let failed = batch::fulfil(&mut classifier, &good, run, &args.batch_settings, common.quiet).await?;
         if let Some((labeler, _)) = run.collector(&failed) {
-            classifier.set_labeler(labeler);
+            classifier.set_labeler(labeler).await?;
         }
     }
     let mut output = Output::open(args.output.as_deref())?;
@@ -133,36 +134,23 @@ pub(super) async fn run(args: &ClassifyArgs, common: &CommonArgs) -> anyhow::Res
 }
 
 async fn build(args: &ClassifyArgs, settings: &Settings, labelling: &mut Labelling) -> Result<Classifier> {
-    let store = settings.open_store().await?;
-    let mut builder = Classifier::builder()
+    let (store, embedder) = (settings.open_store().await?, settings.embedder().await?);
+    let retriever = Arc::new(Retriever::open(store, embedder).await?);
+    if let Some(note) = labelling.look_up_threshold(&retriever).await? {
+        say(&format!("note: {note}"));
+    }
+    let builder = Classifier::builder()
+        .retriever(retriever)
         .labeler(labelling.labeler())
-        .store(store)
-        .embedder(settings.embedder().await?)
-        .k(labelling.k)
-        .selection(labelling.evidence.selection)
-        .strategy(labelling.evidence.strategy)
-        .filter(labelling.evidence.filter.clone())
+        .options(labelling.options.clone())
         .concurrency(labelling.concurrency);
-    if labelling.evidence.no_probe {
-        builder = builder.without_probe();
-    }
-    if labelling.evidence.without_unknown {
-        builder = builder.without_unknown();
-    }
-    if let Some(share) = labelling.min_confidence {
-        builder = builder.min_confidence(share);
-    }
-    builder = match (args.examples, &args.r#static) {
+    match (args.examples, &args.r#static) {
         (ExamplesArg::None, _) => builder.no_examples(),
         (ExamplesArg::Static, Some(path)) => builder.static_examples(read_labelled(path, &args.columns.options())?),
         _ => builder,
-    };
-    let mut classifier = builder.build().await?;
-    if let Some(note) = labelling.look_up_threshold(classifier.retriever()).await? {
-        say(&format!("note: {note}"));
-        classifier.set_labeler(labelling.labeler());
     }
-    Ok(classifier)
+    .build()
+    .await
 }
 
 fn tickets(args: &ClassifyArgs) -> Result<Vec<InputTicket>> {
@@ -201,7 +189,7 @@ async fn classify(
     output: &mut Output,
 ) -> anyhow::Result<Tally> {
     let total = tickets.len();
-    let (mut answers, started) = (Box::pin(classifier.classify_all(good)), classifier.started_at_once());
+    let mut answers = Box::pin(classifier.classify_all(good));
     let progress = Progress::new("classifying", common.quiet || total == 1);
     let mut tally = Tally::default();
     for (position, InputTicket { name, ticket }) in tickets.into_iter().enumerate() {
@@ -211,10 +199,7 @@ async fn classify(
         };
         match &answer {
             // What is wrong with the set-up will be wrong with every ticket.
-            Err(e) if e.is_fatal() => {
-                let_arrive(answers, started).await;
-                return Err(e.clone().into());
-            }
+            Err(e) if e.is_fatal() => return Err(e.clone().into()),
             Err(_) => tally.failed += 1,
             Ok(answer) if answer.decision == Decision::Route => tally.routed += 1,
             Ok(_) => tally.reviewed += 1,

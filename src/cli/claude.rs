@@ -11,7 +11,7 @@ use crate::claude::{
     AnswerSource, Asked, Client, ClientSettings, DEFAULT_MODEL, Journal, Ledger, Model, Models, PaceLimits, RequestKey,
 };
 use crate::cli::config::{self, Config};
-use crate::label::{CascadeLabeler, ClaudeLabeler, IntentsMode, Labeler};
+use crate::label::{ClaudeLabeler, IntentsMode, Labeler};
 use crate::stages::prompt::AnswerForm;
 use crate::stages::prompt::Prompts;
 use crate::{Error, Result};
@@ -95,8 +95,6 @@ pub(super) struct ClaudeRun {
     replay: bool,
     /// What is asked alike for several arms of an evaluation is asked once.
     asked: Arc<Asked>,
-    /// From this share of the vote on, the vote answers and not Claude.
-    pub(super) cascade: Option<f32>,
 }
 
 impl ClaudeArgs {
@@ -139,7 +137,6 @@ impl ClaudeArgs {
             ledger,
             replay,
             asked: Arc::default(),
-            cascade: None,
         })
     }
 
@@ -195,12 +192,7 @@ fn form(answer: Option<AnswerArg>, model: &Model) -> AnswerForm {
 
 impl ClaudeRun {
     /// The same run with another model or other prompts: one client, one journal, one account.
-    pub(super) fn variant(
-        &self,
-        model: Option<&str>,
-        prompts: Option<&Path>,
-        cascade: Option<f32>,
-    ) -> Result<ClaudeRun> {
+    pub(super) fn variant(&self, model: Option<&str>, prompts: Option<&Path>) -> Result<ClaudeRun> {
         let (model, ledger) = match model {
             None => (self.model.clone(), Arc::clone(&self.ledger)),
             Some(id) => {
@@ -223,7 +215,6 @@ impl ClaudeRun {
             ledger,
             replay: self.replay,
             asked: Arc::clone(&self.asked),
-            cascade,
         })
     }
 
@@ -262,11 +253,7 @@ impl ClaudeRun {
 
     fn labeler_of(&self, source: Option<Arc<AnswerSource>>) -> Arc<dyn Labeler> {
         let labeler = ClaudeLabeler::new(source, self.model.clone(), self.form, Arc::clone(&self.prompts));
-        let labeler = Arc::new(labeler.with_intents(self.intents));
-        match self.cascade {
-            None => labeler,
-            Some(threshold) => Arc::new(CascadeLabeler::new(labeler, threshold)),
-        }
+        Arc::new(labeler.with_intents(self.intents))
     }
 }
 

@@ -107,8 +107,8 @@ pub(super) async fn run(args: &EvalArgs, common: &CommonArgs) -> anyhow::Result<
     let tickets = read_labelled(&args.file, &input)?;
     args.case_column.iter().try_for_each(|column| check_cases(column, &tickets))?;
     let static_examples = args.r#static.as_ref().map(|path| read_labelled(path, &input)).transpose()?;
-    let ground = Ground::open(args, &settings, &labelling).await?;
-    let (arms, notes) = args.arms.build(wanted, &labelling, claude, ground.retriever.as_ref()).await?;
+    let ground = Ground::open(args, &settings).await?;
+    let (arms, notes) = args.arms.build(wanted, &labelling, claude, ground.retriever.as_deref()).await?;
     let (seed, concurrency, case_column) = (args.seed, labelling.concurrency, args.case_column.clone());
     let options = EvalOptions { arms, static_examples, seed, concurrency, case_column };
     let outcome = measure(args, &settings, &labelling, ground, tickets, &options, common.quiet).await;
@@ -122,8 +122,13 @@ pub(super) async fn run(args: &EvalArgs, common: &CommonArgs) -> anyhow::Result<
     output.line(text.trim_end())?;
     output.finish()?;
     if !args.report.is_empty() {
-        let subject =
-            Subject { settings: &settings, learned_from, k: labelling.k, seed: args.seed, test_file: &args.file };
+        let subject = Subject {
+            settings: &settings,
+            learned_from,
+            k: labelling.options.k,
+            seed: args.seed,
+            test_file: &args.file,
+        };
         let run = subject.run(&outcome)?;
         args.report.iter().try_for_each(|file| file.write(&outcome, &run))?;
     }
@@ -135,17 +140,17 @@ pub(super) async fn run(args: &EvalArgs, common: &CommonArgs) -> anyhow::Result<
 /// What is searched: the store as it is; for --split and --folds temporary ones take its place.
 struct Ground {
     embedder: Arc<dyn Embedder>,
-    retriever: Option<Retriever>,
+    retriever: Option<Arc<Retriever>>,
 }
 
 impl Ground {
-    async fn open(args: &EvalArgs, settings: &Settings, labelling: &Labelling) -> Result<Self> {
+    async fn open(args: &EvalArgs, settings: &Settings) -> Result<Self> {
         let embedder = settings.embedder().await?;
         if args.split().is_some() {
             return Ok(Self { embedder, retriever: None });
         }
         let retriever = Retriever::open(settings.open_store().await?, Arc::clone(&embedder)).await?;
-        Ok(Self { embedder, retriever: Some(labelling.evidence.apply(retriever)) })
+        Ok(Self { embedder, retriever: Some(Arc::new(retriever)) })
     }
 }
 
@@ -164,10 +169,7 @@ async fn measure(
     let curve: Vec<usize> = args.curve.iter().map(|n| *n as usize).collect();
     let on_curve = EvalOptions { arms: vec![ArmArgs::retrieved(labelling)], ..options.clone() };
     let Ground { embedder, retriever } = ground;
-    let stores = |taxonomy| {
-        let evidence = &labelling.evidence;
-        TemporaryStores::new(embedder, taxonomy).with(evidence.filter.clone(), evidence.no_probe)
-    };
+    let stores = |taxonomy| TemporaryStores::new(embedder, taxonomy);
     if let Some(retriever) = retriever {
         let store = retriever.store();
         let mut outcome = evaluate(&retriever, tickets.clone(), options, &report).await?;

@@ -3,7 +3,8 @@
 use clap::{Args, ValueEnum};
 
 use crate::Result;
-use crate::pipeline::{Retriever, Strategy};
+use crate::cli::config::Config;
+use crate::pipeline::{DEFAULT_K, Options, Strategy};
 use crate::stages::select::Selection;
 use crate::store::Filter;
 
@@ -12,7 +13,7 @@ use crate::store::Filter;
 pub(super) struct EvidenceArgs {
     /// How many examples are shown [default: 5]
     #[arg(short, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=50))]
-    pub(super) k: Option<u32>,
+    k: Option<u32>,
     /// How the examples are chosen from the neighbours: the nearest, diverse ones, or those of the leading
     /// intents side by side
     #[arg(long, value_enum, default_value = "contrastive")]
@@ -70,35 +71,17 @@ impl From<StrategyArg> for Strategy {
     }
 }
 
-/// The flags, checked.
-#[derive(Debug, Clone)]
-pub(super) struct EvidenceSettings {
-    pub(super) selection: Selection,
-    pub(super) strategy: Strategy,
-    pub(super) filter: Filter,
-    pub(super) no_probe: bool,
-    pub(super) without_unknown: bool,
-}
-
 impl EvidenceArgs {
-    pub(super) fn resolve(&self) -> Result<EvidenceSettings> {
-        Ok(EvidenceSettings {
+    /// The flags, checked; the rest of the options is as usual.
+    pub(super) fn resolve(&self, config: &Config) -> Result<Options> {
+        Ok(Options {
+            k: self.k.map(|n| n as usize).or(config.k).unwrap_or(DEFAULT_K),
             selection: self.selection.into(),
             strategy: self.strategy.into(),
             filter: Filter::parse(&self.filter)?,
-            no_probe: self.no_probe,
-            without_unknown: self.unknown == UnknownArg::Off,
+            probe: !self.no_probe,
+            novelty: self.unknown == UnknownArg::Review,
+            ..Options::default()
         })
-    }
-}
-
-impl EvidenceSettings {
-    /// A retriever that leaves out what is to be left out.
-    pub(super) fn apply(&self, retriever: Retriever) -> Retriever {
-        let mut retriever = retriever.with_filter(self.filter.clone());
-        if self.without_unknown {
-            retriever = retriever.without_unknown();
-        }
-        if self.no_probe { retriever.without_probe() } else { retriever }
     }
 }

@@ -7,15 +7,14 @@ use clap::{Args, ValueEnum};
 
 use super::CommonArgs;
 use super::claude::{ClaudeArgs, ClaudeRun};
-use super::evidence::{EvidenceArgs, EvidenceSettings};
+use super::evidence::EvidenceArgs;
 use crate::claude::Client;
 use crate::cli::config::{self, Config};
 use crate::data::ticket::LabelledTicket;
-use crate::embed::{DEFAULT_MODEL, Embedder, FastEmbedder};
+use crate::embed::{DEFAULT_MODEL, Embedder, FastEmbedder, HashEmbedder};
 use crate::input::{self, InputOptions};
 use crate::label::{CascadeLabeler, Labeler, VoteLabeler};
-use crate::learn::calibrate::cascade_threshold;
-use crate::pipeline::{Retriever, Strategy};
+use crate::pipeline::{Options, Retriever, cascade_threshold};
 use crate::store::{ExampleStore, StoreLocation, StoreOptions};
 use crate::{Error, Result};
 
@@ -62,9 +61,8 @@ pub(super) enum LabelerKind {
 /// The labeler's settings, resolved.
 pub(super) struct Labelling {
     pub(super) who: Who,
-    pub(super) k: usize,
-    pub(super) evidence: EvidenceSettings,
-    pub(super) min_confidence: Option<f32>,
+    /// With a threshold where it is a cascade.
+    pub(super) options: Options,
     pub(super) concurrency: usize,
     /// The vote's confidence from which a cascade does not ask, if it was given.
     cascade_threshold: Option<f32>,
@@ -103,6 +101,9 @@ impl Settings {
     }
 
     pub(super) async fn embedder(&self) -> Result<Arc<dyn Embedder>> {
+        if self.embedder == HashEmbedder::NAME {
+            return Ok(Arc::new(HashEmbedder));
+        }
         let (name, paths) = (self.embedder.clone(), config::model_paths(self.model_dir.clone()));
         let loaded = tokio::task::spawn_blocking(move || FastEmbedder::load(&name, &paths)).await;
         Ok(Arc::new(loaded.map_err(|e| Error::embedder(format!("the embedder could not be loaded: {e}")))??))
@@ -124,17 +125,17 @@ impl LabelerArgs {
         let who = match kind {
             LabelerKind::Vote => Who::Vote,
             LabelerKind::Claude | LabelerKind::Cascade => {
-                let mut run = self.claude.run(config, concurrency, sends, output)?;
-                let threshold = self.cascade_threshold.unwrap_or(CascadeLabeler::THRESHOLD);
-                run.cascade = (kind == LabelerKind::Cascade).then_some(threshold);
-                Who::Claude(Box::new(run))
+                Who::Claude(Box::new(self.claude.run(config, concurrency, sends, output)?))
             }
         };
+        let threshold = self.cascade_threshold.unwrap_or(CascadeLabeler::THRESHOLD);
         Ok(Labelling {
             who,
-            evidence: self.evidence.resolve()?,
-            k: self.evidence.k.map(|n| n as usize).or(config.k).unwrap_or(crate::pipeline::DEFAULT_K),
-            min_confidence: self.min_confidence.or(config.min_confidence),
+            options: Options {
+                min_confidence: self.min_confidence.or(config.min_confidence),
+                cascade: (kind == LabelerKind::Cascade).then_some(threshold),
+                ..self.evidence.resolve(config)?
+            },
             concurrency,
             cascade_threshold: self.cascade_threshold,
         })
@@ -162,13 +163,13 @@ impl Labelling {
     pub(super) async fn threshold(
         &self,
         retriever: Option<&Retriever>,
-        strategy: Strategy,
+        options: &Options,
     ) -> Result<(f32, Option<String>)> {
         if let Some(given) = self.cascade_threshold {
             return Ok((given, None));
         }
         let (found, why) = match retriever {
-            Some(retriever) => cascade_threshold(retriever, strategy).await?,
+            Some(retriever) => cascade_threshold(retriever, options).await?,
             None => (None, "a calibration is for what is retrieved from its own store".to_owned()),
         };
         let threshold = found.unwrap_or(CascadeLabeler::THRESHOLD);
@@ -179,13 +180,11 @@ impl Labelling {
 
     /// Finds the threshold of a run that is a cascade, unless it was given; a note says which it is.
     pub(super) async fn look_up_threshold(&mut self, retriever: &Retriever) -> Result<Option<String>> {
-        if self.claude().is_none_or(|run| run.cascade.is_none()) {
+        if self.options.cascade.is_none() {
             return Ok(None);
         }
-        let (threshold, note) = self.threshold(Some(retriever), self.evidence.strategy).await?;
-        if let Who::Claude(run) = &mut self.who {
-            run.cascade = Some(threshold);
-        }
+        let (threshold, note) = self.threshold(Some(retriever), &self.options).await?;
+        self.options.cascade = Some(threshold);
         Ok(note)
     }
 

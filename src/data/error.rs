@@ -27,8 +27,11 @@ pub enum ErrorKind {
     ApiPermanent,
     /// The API could not answer now; sending it again later may work.
     ApiTransient,
-    /// The run must not go on: a bound on its cost, or the account's spend limit, is reached.
+    /// The run must not go on: a bound on its cost, or the account's spend limit, is reached, or a
+    /// labeler says so.
     Stopped,
+    /// The answer is not there yet: its request waits for a batch.
+    Pending,
     /// A fault of this crate.
     Internal,
 }
@@ -131,6 +134,7 @@ impl Error {
         self.status
     }
 
+    #[cfg(feature = "claude")]
     pub(crate) fn with_status(mut self, status: u16) -> Self {
         self.status = Some(status);
         self
@@ -141,6 +145,21 @@ impl Error {
     pub fn is_fatal(&self) -> bool {
         matches!(self.kind, ErrorKind::Configuration | ErrorKind::Store | ErrorKind::Stopped)
             || matches!(self.status, Some(401..=404))
+    }
+
+    /// For a labeler of one's own: this ticket cannot be judged, and asking again changes nothing.
+    pub fn permanent(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::ApiPermanent, message)
+    }
+
+    /// For a labeler of one's own: this ticket could not be judged now; later it may be.
+    pub fn transient(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::ApiTransient, message)
+    }
+
+    /// For a labeler of one's own: no ticket can be judged, so the run ends.
+    pub fn fatal(message: impl Into<String>) -> Self {
+        Self::new(ErrorKind::Stopped, message)
     }
 
     pub(crate) fn bad_input(message: impl Into<String>) -> Self {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::example::Example;
 use super::taxonomy::Taxonomy;
@@ -67,7 +67,7 @@ impl Evidence {
 }
 
 /// An intent and what speaks for it.
-#[derive(Debug, Clone, PartialEq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Vote {
     /// The intent.
     pub intent: String,

@@ -1,8 +1,11 @@
 //! What a labeler made of the evidence.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use super::decision::Doubt;
 
 /// What a labeler made of the evidence.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -18,7 +21,7 @@ pub struct Label {
     /// How sure the labeler is, 0 to 1, where it says so itself.
     pub confidence: Option<f32>,
     /// Why a person must look at it, where the labeler itself knows one.
-    pub doubt: Option<String>,
+    pub doubt: Option<Doubt>,
     /// What was left out of the answer, and why.
     pub notes: Vec<String>,
     /// The model that answered.
@@ -29,10 +32,12 @@ pub struct Label {
     pub cost_usd: Option<f64>,
     /// The API's id of the last request.
     pub request_id: Option<String>,
+    /// How much longer it would have taken, had another labeler not asked the same before.
+    pub spared: Duration,
 }
 
 /// Tokens and requests that a label took.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Usage {
     /// Requests that were answered.
     pub requests: u32,

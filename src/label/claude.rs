@@ -1,12 +1,13 @@
 //! The labeler that asks Claude: prompt, call, parse, at most one question back, and the whole
 //! list of intents where the shortlist was not enough.
 
+use std::fmt;
 use std::sync::{Arc, RwLock};
 
 use async_trait::async_trait;
 use serde_json::Value;
 
-use super::{Identity, Label, Labeler};
+use super::{Basis, Identity, Label, Labeler};
 use crate::claude::{AnswerSource, Model, Request};
 use crate::data::evidence::Evidence;
 use crate::data::taxonomy::Taxonomy;
@@ -36,6 +37,12 @@ pub struct ClaudeLabeler {
     /// The static parts of the requests, which are the same bytes for every ticket. Each taxonomy has
     /// one with all intents and one for the shortlist; a hierarchy has a taxonomy for each level.
     fixed: RwLock<Vec<(Arc<Taxonomy>, Arc<Fixed>)>>,
+}
+
+impl fmt::Debug for ClaudeLabeler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ClaudeLabeler").field("model", &self.model.id).finish_non_exhaustive()
+    }
 }
 
 impl ClaudeLabeler {
@@ -73,10 +80,24 @@ impl Labeler for ClaudeLabeler {
 
     fn identity(&self, taxonomy: &Taxonomy) -> Result<Identity> {
         let rendered = self.prompts.system(taxonomy, self.form, None, None)?;
-        let asked = format!("{}\n{rendered}\n{:?} {:?}", self.prompts.sources(), self.form, self.intents);
+        // Calibrations are kept by these names, so they stay when types are renamed.
+        let form = match self.form {
+            AnswerForm::Tags => "Tags",
+            AnswerForm::Structured => "Structured",
+        };
+        let intents = match self.intents {
+            IntentsMode::Auto => "Auto",
+            IntentsMode::All => "All",
+            IntentsMode::Shortlist => "Shortlist",
+        };
+        let asked = format!("{}\n{rendered}\n{form} {intents}", self.prompts.sources());
         let mut prompt = text_hash(&asked);
         prompt.truncate(16);
-        Ok(Identity { model: Some(self.model.id.clone()), prompt: Some(prompt) })
+        Ok(Identity { model: Some(self.model.id.clone()), prompt: Some(prompt), ..Identity::default() })
+    }
+
+    fn basis(&self, taxonomy: &Taxonomy) -> Basis {
+        Basis { votes: false, shortlist: !self.intents.is_all_of(taxonomy) }
     }
 
     fn preview(&self, evidence: &Evidence) -> Result<Option<Value>> {

@@ -3,11 +3,13 @@
 
 use async_trait::async_trait;
 
-use super::{Label, Labeler};
+use super::{Basis, Label, Labeler};
 use crate::Result;
+use crate::data::decision::Doubt;
 use crate::data::evidence::Evidence;
 use crate::data::evidence::Vote;
 use crate::data::evidence::support;
+use crate::data::taxonomy::Taxonomy;
 use crate::stages::rank::{VOTERS, vote};
 
 mod attributes;
@@ -30,6 +32,10 @@ impl Labeler for VoteLabeler {
         MIN_SHARE
     }
 
+    fn basis(&self, _: &Taxonomy) -> Basis {
+        Basis { votes: true, shortlist: false }
+    }
+
     async fn label(&self, evidence: &Evidence) -> Result<Label> {
         Ok(Self::vote(evidence))
     }
@@ -42,8 +48,7 @@ impl VoteLabeler {
         let fixed = evidence.is_fixed.then(|| vote(&evidence.candidates));
         let votes = fixed.as_deref().unwrap_or(&evidence.votes);
         let Some(winner) = votes.first() else {
-            let doubt = Some("no examples to compare with".into());
-            return Label { doubt, cost_usd: Some(0.0), ..Label::default() };
+            return Label { doubt: Some(Doubt::NoExamples), cost_usd: Some(0.0), ..Label::default() };
         };
         Label {
             intent: Some(winner.intent.clone()),

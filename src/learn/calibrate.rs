@@ -6,16 +6,14 @@ use std::sync::Arc;
 use chrono::{SecondsFormat, Utc};
 use serde::Serialize;
 
+use crate::data::decision::Decision;
 use crate::data::evidence::Vote;
 use crate::data::label::Label;
 use crate::data::taxonomy::Taxonomy;
 use crate::data::ticket::LabelledTicket;
-use crate::label::Labeler;
-use crate::measure::eval::Progress;
-use crate::pipeline::{Classification, Examples, Judge, Retriever, Strategy};
+use crate::label::{CascadeLabeler, Labeler};
+use crate::pipeline::{CascadeEntry, Classification, Entry, Examples, Judge, Options, Progress, Retriever, Stored};
 use crate::stages::confidence::{self, Calibration};
-use crate::stages::decide::Decision;
-use crate::stages::select::Selection;
 use crate::statistics::reliability::{expected_calibration_error, reliability};
 use crate::statistics::{real, wilson};
 use crate::store::manifest_of;
@@ -24,12 +22,10 @@ use crate::{Error, Result};
 mod answers;
 mod dial;
 mod platt;
-mod stored;
 
 pub use crate::statistics::reliability::Bin;
 pub use dial::{Dial, set};
 pub use platt::fit;
-pub use stored::{CascadeEntry, Entry, Setup, Stored, cascade_threshold};
 
 /// An answer whose right intent is known.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -48,9 +44,6 @@ impl Answer {
     const NONE: Self = Self { score: 0.0, right: false, routable: false };
 }
 
-/// The name of a labeler whose own threshold is found with another one.
-const CASCADE: &str = "cascade";
-
 /// What a calibration is asked to do.
 #[derive(Debug, Clone)]
 pub struct CalibrateOptions {
@@ -58,13 +51,9 @@ pub struct CalibrateOptions {
     pub target: f64,
     /// How sure that is to hold, above 0 and below 1.
     pub confidence: f64,
-    /// How many examples are shown.
-    pub k: usize,
-    /// How these are chosen.
-    pub selection: Selection,
-    /// How the labeler gets to an intent.
-    pub strategy: Strategy,
-    /// How many tickets are under way at once.
+    /// What the calibration is to hold for.
+    pub options: Options,
+    /// How many calls of the labeler are under way at once.
     pub concurrency: usize,
     /// Whether nothing is stored.
     pub dry_run: bool,
@@ -124,17 +113,16 @@ pub struct Cascade {
 /// Lets `labeler` answer the tickets, learns from the answers, and stores what was learned. Fails
 /// when there are no tickets that may be learned from, or none could be answered.
 pub async fn calibrate(
-    retriever: &Retriever,
+    retriever: &Arc<Retriever>,
     labeler: Arc<dyn Labeler>,
     tickets: Vec<LabelledTicket>,
     options: &CalibrateOptions,
     progress: Progress<'_>,
 ) -> Result<CalibrationReport> {
     let given = tickets.len();
-    let tickets = answers::unseen(retriever, tickets).await?;
-    let judge = Judge::new(labeler, Examples::Retrieved, options.k, None)
-        .with_selection(options.selection)
-        .with_strategy(options.strategy);
+    // Whatever confidence is asked for later.
+    let judge = Judge::new(labeler, Examples::Retrieved, Options { min_confidence: None, ..options.options.clone() });
+    let tickets = answers::unseen(retriever, judge.options(), tickets).await?;
     let setup = judge.setup(retriever)?;
     // What may be routed at all is found out by routing all that may be.
     let judge = judge.with_calibration(Calibration::OPEN);
@@ -152,6 +140,7 @@ pub async fn calibrate(
     let cascade = cascade(&own, &of_vote, &spent, options);
     let made_at = Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true);
     let entry = Entry {
+        key: Some(setup.key()),
         setup,
         calibration,
         confidence: options.confidence,
@@ -171,7 +160,7 @@ pub async fn calibrate(
     let reliability = reliability(&probabilities);
     let right = own.iter().filter(|answer| answer.right).count();
     let first_error = answered.iter().find_map(|answer| answer.as_ref().err());
-    let kept = (labeler == CASCADE).then(|| {
+    let kept = (labeler == CascadeLabeler::NAME).then(|| {
         "the cascade keeps the threshold that it has here; calibrate --labeler claude or vote finds one".to_owned()
     });
     Ok(CalibrationReport {
@@ -233,7 +222,7 @@ fn tally(taxonomy: &Taxonomy, tickets: &[answers::Measured], answered: &[Result<
         let right = answer.intent.as_deref() == Some(gold);
         tally.own.push(Answer { score: answer.score, right, routable: answer.decision == Decision::Route });
         tally.scored.extend(answer.intent.is_some().then_some((answer.score, right)));
-        tally.of_vote.push(vote_answer(taxonomy, &answer.votes, gold));
+        tally.of_vote.push(vote_answer(&answer.votes, gold));
         if answer.usage.requests > 0 {
             tally.spent.answers += 1;
             tally.spent.cost = tally.spent.cost.zip(answer.cost_usd).map(|(sum, cost)| sum + cost);
@@ -242,21 +231,21 @@ fn tally(taxonomy: &Taxonomy, tickets: &[answers::Measured], answered: &[Result<
     tally
 }
 
-/// What the vote alone would have said, by the votes that every answer reports.
-fn vote_answer(taxonomy: &Taxonomy, votes: &[Vote], gold: &str) -> Answer {
+/// What the vote alone would have said, by the votes that every answer reports. A cascade takes it
+/// from its threshold on whatever it is, the fallback too.
+fn vote_answer(votes: &[Vote], gold: &str) -> Answer {
     let Some(first) = votes.first() else { return Answer::NONE };
     let label = Label { intent: Some(first.intent.clone()), ..Label::default() };
-    Answer {
-        score: confidence::score(&label, votes, 0),
-        right: first.intent == gold,
-        routable: !taxonomy.is_fallback(&first.intent),
-    }
+    Answer { score: confidence::score(&label, votes, 0), right: first.intent == gold, routable: true }
 }
 
 fn cascade(own: &[Answer], of_vote: &[Answer], spent: &Spent, options: &CalibrateOptions) -> Cascade {
     let dial = set(of_vote, options.target, options.confidence);
-    let takes = |vote: &Answer| vote.routable && dial.threshold.is_some_and(|threshold| vote.score >= threshold);
-    let right = of_vote.iter().zip(own).filter(|(vote, own)| if takes(vote) { vote.right } else { own.right }).count();
+    let right = of_vote
+        .iter()
+        .zip(own)
+        .filter(|(vote, own)| if takes(**vote, dial.threshold) { vote.right } else { own.right });
+    let right = right.count();
     let asked = spent.answers > 0;
     let cost = spent.cost.filter(|_| asked).map(|cost| cost / real(spent.answers));
     Cascade {
@@ -266,12 +255,17 @@ fn cascade(own: &[Answer], of_vote: &[Answer], spent: &Spent, options: &Calibrat
     }
 }
 
+/// Whether a cascade takes the vote's answer.
+fn takes(vote: Answer, threshold: Option<f32>) -> bool {
+    vote.routable && threshold.is_some_and(|threshold| vote.score >= threshold)
+}
+
 async fn store(retriever: &Retriever, labeler: &str, mut entry: Entry, cascade: &Dial) -> Result<()> {
     let store = retriever.store();
     let manifest = manifest_of(store).await?;
     entry.changed_in_place = manifest.map_or(0, |manifest| manifest.changed_in_place);
     // What was learned of a cascade holds for the threshold that it had.
-    let cascade = (labeler != CASCADE).then(|| CascadeEntry {
+    let cascade = (labeler != CascadeLabeler::NAME).then(|| CascadeEntry {
         threshold: cascade.threshold,
         target: cascade.target,
         confidence: cascade.confidence,
@@ -280,4 +274,52 @@ async fn store(retriever: &Retriever, labeler: &str, mut entry: Entry, cascade: 
         made_at: entry.made_at.clone(),
     });
     Stored::add(store, labeler, entry, cascade).await
+}
+
+#[cfg(test)]
+mod tests {
+    use async_trait::async_trait;
+
+    use super::*;
+    use crate::Ticket;
+    use crate::data::evidence::Evidence;
+
+    /// What the vote is not asked for.
+    struct Dear;
+
+    #[async_trait]
+    impl Labeler for Dear {
+        fn name(&self) -> &'static str {
+            "dear"
+        }
+
+        async fn label(&self, _: &Evidence) -> Result<Label> {
+            Ok(Label { model: Some("m".into()), ..Label::default() })
+        }
+    }
+
+    #[tokio::test]
+    async fn a_cascade_is_calibrated_by_the_rule_that_it_follows() {
+        let toml = "fallback = \"other\"\n[[intent]]\nname = \"a\"\n[[intent]]\nname = \"other\"";
+        let taxonomy = Arc::new(Taxonomy::from_toml(toml, "t").unwrap());
+        let cascade = CascadeLabeler::new(Arc::new(Dear), 0.7);
+        for intent in ["a", "other"] {
+            for (share, is_taken) in [(0.9, true), (0.7, true), (0.699_96, true), (0.699_94, false), (0.1, false)] {
+                let votes = vec![Vote { intent: intent.into(), share, neighbours: share, probe: None }];
+                let evidence = Evidence {
+                    ticket: Ticket::new("x"),
+                    candidates: vec![],
+                    examples: vec![],
+                    votes: votes.clone(),
+                    shortlist: vec![],
+                    is_fixed: false,
+                    step: None,
+                    taxonomy: Arc::clone(&taxonomy),
+                };
+                let label = cascade.label(&evidence).await.unwrap();
+                assert_eq!(label.model.is_none(), is_taken, "{intent} {share}");
+                assert_eq!(takes(vote_answer(&votes, "a"), Some(0.7)), is_taken, "{intent} {share}");
+            }
+        }
+    }
 }

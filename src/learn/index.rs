@@ -9,8 +9,8 @@ use crate::data::example::{Example, Point};
 use crate::data::taxonomy::{Renamed, Taxonomy};
 use crate::embed::{Bm25, Bm25Settings, Embedder, embed_checked};
 use crate::input::{InputOptions, Row};
-use crate::learn::calibrate::Stored;
 use crate::learn::probe::{self, TrainedProbe};
+use crate::pipeline::Stored;
 use crate::store::{
     CALIBRATION_BLOB, ExampleStore, MANIFEST_BLOB, Manifest, Pages, RebuildOptions, TAXONOMY_BLOB, manifest_of,
 };

@@ -1,12 +1,14 @@
 //! Measures labelers on tickets whose intent is known: several arms on the same tickets,
 //! each with its accuracy, its cost and its time, and the differences between them.
 
+use std::sync::Arc;
+
 use serde::Serialize;
 
 use crate::Result;
 use crate::data::label::Usage;
 use crate::data::ticket::LabelledTicket;
-use crate::pipeline::Retriever;
+use crate::pipeline::{Progress, Retriever};
 
 mod arm;
 mod attributes;
@@ -30,9 +32,7 @@ pub use score::{ArmReport, Percentiles};
 pub use split::{Part, Split};
 pub use temporary::TemporaryStores;
 
-pub(crate) use run::EMBED_CHUNK;
 use run::{Answered, answer};
-pub(crate) use stored::StoredIdentities;
 
 /// What an evaluation is asked to do.
 #[derive(Clone)]
@@ -43,7 +43,7 @@ pub struct EvalOptions {
     pub static_examples: Option<Vec<LabelledTicket>>,
     /// For what is drawn.
     pub seed: u64,
-    /// How many tickets are under way at once.
+    /// How many calls of labelers are under way at once.
     pub concurrency: usize,
     /// The attribute by whose values accuracy is given too.
     pub case_column: Option<String>,
@@ -92,12 +92,9 @@ impl EvalReport {
     }
 }
 
-/// Told how many of how many answers are in.
-pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Send + Sync);
-
 /// Runs every arm on every ticket. Embedding and search are done once for all arms.
 pub async fn evaluate(
-    retriever: &Retriever,
+    retriever: &Arc<Retriever>,
     tickets: Vec<LabelledTicket>,
     options: &EvalOptions,
     progress: Progress<'_>,

@@ -4,17 +4,16 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use serde::Serialize;
-
-use super::judge::{Judge, View};
-use super::{Gathered, Retriever};
+use super::judge::{Found, Judge, View, confidence_of};
+use super::{Gathered, Retriever, Step};
 use crate::Result;
+use crate::data::decision::Reason;
+use crate::data::evidence::Candidate;
 use crate::data::evidence::Vote;
-use crate::data::evidence::{Candidate, Evidence};
 use crate::data::example::Example;
-use crate::data::label::{Label, Usage};
+use crate::data::label::Label;
 use crate::data::taxonomy::Level;
-use crate::stages::decide::{Decided, Decision, decide};
+use crate::stages::policy;
 use crate::statistics::milliseconds;
 
 /// How the labeler gets to an intent.
@@ -27,39 +26,11 @@ pub enum Strategy {
     Hierarchical,
 }
 
-/// One choice on the way down.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Step {
-    /// The group that was chosen within; `None` at the top.
-    pub parent: Option<String>,
-    /// The group or intent that was chosen.
-    pub choice: Option<String>,
-    /// Confidence in this choice, given the parent, 0 to 1.
-    pub confidence: f32,
-    /// Tokens.
-    pub usage: Usage,
-    /// US$; `None` when the model's prices are not known.
-    pub cost_usd: Option<f64>,
-    /// Milliseconds, search included.
-    pub latency_ms: f64,
-}
-
-/// Where the way down ended.
-pub(super) struct Descent {
-    pub(super) label: Label,
-    pub(super) decided: Decided,
-    /// The group that the way down is sure of.
-    pub(super) category: Option<String>,
-    /// The evidence of the last step.
-    pub(super) evidence: Evidence,
-    pub(super) steps: Vec<Step>,
-}
-
 impl Judge {
     /// Goes down as far as the confidence holds: the product of the steps' confidences must stay
-    /// at what is asked for. Where it does not, the ticket goes to review under the group
-    /// that was reached.
-    pub(super) async fn descend(&self, retriever: &Retriever, gathered: &Gathered) -> Result<Descent> {
+    /// at what is asked for. Where it does not, the way ends in the group that was reached.
+    pub(super) async fn descend(&self, retriever: &Retriever, gathered: &Gathered) -> Result<Found> {
+        let asked = self.terms().min_confidence();
         let mut sum = Label { cost_usd: Some(0.0), ..Label::default() };
         let (mut parent, mut confidence, mut steps) = (None::<String>, 1.0_f32, Vec::new());
         loop {
@@ -73,32 +44,28 @@ impl Judge {
                     cost_usd: Some(0.0),
                     ..Label::default()
                 },
-                None => self.labeler().label(&evidence).await?,
+                None => self.ask(&evidence).await?,
             };
-            let mut decided = decide(&label, &evidence, (self.min_confidence() / confidence).min(1.0));
+            let of_step = confidence_of(&label, &evidence);
             steps.push(Step {
                 parent: parent.clone(),
                 choice: label.intent.clone(),
-                confidence: decided.confidence,
+                confidence: of_step,
                 usage: label.usage,
                 cost_usd: label.cost_usd,
-                latency_ms: milliseconds(begun.elapsed()),
+                latency_ms: milliseconds(begun.elapsed() + label.spared),
             });
-            confidence *= decided.confidence;
-            decided.confidence = confidence;
+            confidence *= of_step;
+            let unsure = policy::unsure(&label, &evidence.taxonomy, confidence, asked);
             let choice = label.intent.clone();
             label.secondary.retain(|name| gathered.taxonomy.intent(name).is_some());
             add(&mut sum, label);
             let group = choice.clone().filter(|choice| {
                 parent.as_ref() != Some(choice) && gathered.served.levels().below(Some(choice)).is_some()
             });
-            let is_sure = decided.decision == Decision::Route;
-            if let (Some(group), true) = (&group, is_sure) {
+            if let (Some(group), None) = (&group, &unsure) {
                 parent = Some(group.clone());
                 continue;
-            }
-            if !is_sure && let Some(parent) = &parent {
-                decided.reason = format!("it belongs to {parent:?}, but what within it is unsure: {}", decided.reason);
             }
             if group.is_some() {
                 // The best guess is an intent, never a group.
@@ -109,7 +76,11 @@ impl Judge {
                     .find(|intent| level.child_of(intent) == choice.as_deref())
                     .cloned();
             }
-            return Ok(Descent { label: sum, decided, category: parent, evidence, steps });
+            let unsure_step = unsure.map(|why| match &parent {
+                Some(parent) => Reason::Within(parent.clone(), Box::new(why)),
+                None => why,
+            });
+            return Ok(Found { label: sum, confidence, unsure_step, category: parent, evidence, steps });
         }
     }
 }
@@ -127,7 +98,7 @@ async fn view(retriever: &Retriever, gathered: &Gathered, level: &Level) -> Resu
         None => gathered.candidates.clone(),
         Some(_) => retriever.candidates_within(gathered, level.intents()).await?,
     };
-    let votes = by_child(&retriever.votes(&gathered.served, &candidates, &gathered.vector, &gathered.scope), level);
+    let votes = by_child(&gathered.served.votes(&candidates, &gathered.vector, &gathered.scope.options), level);
     let candidates = candidates.iter().filter_map(|candidate| relabelled(candidate, level)).collect();
     let shortlist = crate::stages::rank::shortlist(&votes, &level.taxonomy);
     Ok(View { candidates, votes, shortlist, taxonomy: Arc::clone(&level.taxonomy), level: Some(level.clone()) })
@@ -175,6 +146,7 @@ fn by_child(votes: &[Vote], level: &Level) -> Vec<Vote> {
 /// Adds what a step found and used to what the steps before it did.
 fn add(sum: &mut Label, step: Label) {
     sum.usage += step.usage;
+    sum.spared += step.spared;
     sum.cost_usd = sum.cost_usd.zip(step.cost_usd).map(|(a, b)| a + b);
     sum.intent = step.intent;
     sum.doubt = step.doubt;

@@ -1,29 +1,32 @@
 //! From gathered examples to a classification: choose what to show, label, decide.
 
+use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
 
 use tracing::Instrument as _;
 
-use super::hierarchy::{Descent, Strategy, relabelled};
-use super::{Classification, Considered, Gathered, Latency, Neighbour, Retriever};
+use super::hierarchy::{Strategy, relabelled};
+use super::{
+    Classification, Considered, Gathered, Latency, Neighbour, Options, Retriever, SCHEMA, Setup, Step, Stored,
+};
 use crate::Result;
+use crate::data::decision::Reason;
 use crate::data::evidence::Chosen;
 use crate::data::evidence::Vote;
 use crate::data::evidence::{Candidate, Evidence};
 use crate::data::example::Example;
 use crate::data::label::Label;
 use crate::data::taxonomy::{Level, Taxonomy};
-use crate::label::Labeler;
-use crate::learn::calibrate::{Setup, Stored};
+use crate::data::ticket::Ticket;
+use crate::label::{CascadeLabeler, Labeler};
 use crate::stages::confidence::{self, Calibration};
-use crate::stages::decide::{Decided, Decision, decide, decide_calibrated};
+use crate::stages::policy::{self, Facts, Terms};
 use crate::stages::retrieve::rank_fixed;
-use crate::stages::select::{Selection, select};
-use crate::statistics::milliseconds;
+use crate::stages::select::select;
 
 /// Which examples the labeler sees.
-#[derive(Clone)]
+#[derive(Debug, Clone)]
 pub enum Examples {
     /// The k nearest of the store.
     Retrieved,
@@ -34,15 +37,21 @@ pub enum Examples {
 }
 
 /// A labeler with the examples it gets and the confidence it must reach.
+#[derive(Clone)]
 pub struct Judge {
     labeler: Arc<dyn Labeler>,
     examples: Examples,
-    k: usize,
-    selection: Selection,
-    strategy: Strategy,
-    /// What the user asks for; the labeler's own default otherwise.
-    min_confidence: Option<f32>,
+    options: Arc<Options>,
     calibration: Option<Calibration>,
+}
+
+/// What of the preparation a judge needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Needs {
+    /// The ticket's vector.
+    pub(crate) embedding: bool,
+    /// What is like it in the store.
+    pub(crate) search: bool,
 }
 
 /// What of the gathered evidence a labeler chooses from: all of it, or one level.
@@ -54,26 +63,32 @@ pub(super) struct View {
     pub(super) level: Option<Level>,
 }
 
+impl fmt::Debug for Judge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Judge").field("labeler", &self.name()).field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
 impl Judge {
-    /// A judge; `min_confidence` is the labeler's own default unless given.
+    /// A judge. With [`Options::cascade`] the vote answers where it is sure, and `labeler` the rest.
     #[must_use]
-    pub fn new(labeler: Arc<dyn Labeler>, examples: Examples, k: usize, min_confidence: Option<f32>) -> Self {
-        let (selection, strategy) = (Selection::default(), Strategy::default());
-        Self { labeler, examples, k, selection, strategy, min_confidence, calibration: None }
+    pub fn new(labeler: Arc<dyn Labeler>, examples: Examples, options: Options) -> Self {
+        let labeler = match options.cascade {
+            Some(threshold) => Arc::new(CascadeLabeler::new(labeler, threshold)),
+            None => labeler,
+        };
+        Self { labeler, examples, options: Arc::new(options), calibration: None }
     }
 
-    /// Chooses the retrieved examples another way.
-    #[must_use]
-    pub fn with_selection(mut self, selection: Selection) -> Self {
-        self.selection = selection;
-        self
+    /// The same with another labeler and without a calibration.
+    pub(super) fn with_labeler(&self, labeler: Arc<dyn Labeler>) -> Self {
+        Self::new(labeler, self.examples.clone(), Options::clone(&self.options))
     }
 
-    /// Gets to an intent another way.
+    /// What it was made with.
     #[must_use]
-    pub fn with_strategy(mut self, strategy: Strategy) -> Self {
-        self.strategy = strategy;
-        self
+    pub fn options(&self) -> &Arc<Options> {
+        &self.options
     }
 
     /// Decides by this calibration.
@@ -98,27 +113,29 @@ impl Judge {
     /// What a calibration of its answers holds for.
     pub fn setup(&self, retriever: &Retriever) -> Result<Setup> {
         let identity = self.labeler.identity(&retriever.taxonomy())?;
-        let shown = identity.prompt.is_some().then(|| format!("{} {:?}", self.k, self.selection).to_lowercase());
-        let of_search = retriever.setup(self.strategy);
-        Ok(Setup { model: identity.model, prompt: identity.prompt, examples: shown, ..of_search })
+        let shown = identity.prompt.is_some().then(|| self.options.shown());
+        let of_search = retriever.setup(&self.options);
+        let threshold = identity.threshold.map(|threshold| threshold.to_string());
+        Ok(Setup { model: identity.model, prompt: identity.prompt, examples: shown, threshold, ..of_search })
+    }
+
+    /// What its answers and its decisions need of the preparation. That confidence and shortlist are
+    /// reported beside an answer is no need.
+    pub(crate) fn needs(&self, taxonomy: &Taxonomy) -> Needs {
+        let basis = self.labeler.basis(taxonomy);
+        let is_fixed = matches!(self.examples, Examples::Static(_));
+        let search = matches!(self.examples, Examples::Retrieved)
+            || self.options.strategy == Strategy::Hierarchical
+            || self.terms().min_confidence() > 0.0
+            || basis.shortlist
+            || (basis.votes && !is_fixed);
+        Needs { embedding: search || basis.votes, search }
     }
 
     /// The labeler's name.
     #[must_use]
     pub fn name(&self) -> &str {
         self.labeler.name()
-    }
-
-    pub(super) fn labeler(&self) -> &dyn Labeler {
-        self.labeler.as_ref()
-    }
-
-    pub(super) fn min_confidence(&self) -> f32 {
-        self.min_confidence.unwrap_or_else(|| self.labeler.default_min_confidence())
-    }
-
-    pub(super) fn with_labeler(&self, labeler: Arc<dyn Labeler>) -> Self {
-        Self { labeler, examples: self.examples.clone(), ..*self }
     }
 
     /// Classifies a ticket that `retriever` gathered examples for.
@@ -147,16 +164,17 @@ impl Judge {
 
     async fn judge_inside(&self, retriever: &Retriever, gathered: &Gathered) -> Result<Classification> {
         let begun = Instant::now();
-        let Descent { label, decided, category, evidence, steps } = match self.strategy {
+        let found = match self.options.strategy {
             Strategy::Hierarchical => self.descend(retriever, gathered).await?,
             Strategy::Flat => self.choose(gathered).await?,
         };
-        let (embed, retrieve, labelled) =
-            (milliseconds(gathered.times.0), milliseconds(gathered.times.1), milliseconds(begun.elapsed()));
-        let score = confidence::score(&label, &gathered.votes, steps.len().max(1));
-        let decided = self.settle(decided, &label, score, gathered);
+        let latency = Latency::of(gathered.times.0, gathered.times.1, begun.elapsed() + found.label.spared);
+        let score = confidence::score(&found.label, &gathered.votes, found.steps.len().max(1));
+        let decided = policy::decide(&self.facts(&found, score, gathered), &self.terms());
+        let Found { label, category, evidence, steps, .. } = found;
         let (taxonomy, intent) = (&gathered.taxonomy, label.intent.as_deref());
         Ok(Classification {
+            schema: SCHEMA,
             id: gathered.ticket.id.clone(),
             category,
             route: intent.and_then(|intent| taxonomy.route(intent, &label.attributes, &gathered.ticket)),
@@ -164,7 +182,8 @@ impl Judge {
             secondary: label.secondary,
             attributes: label.attributes,
             decision: decided.decision,
-            reason: decided.reason,
+            reason_code: decided.reason.code(),
+            reason: policy::sentence(&decided.reason),
             reasoning: label.reasoning,
             confidence: decided.confidence,
             calibrated: self.calibration.is_some(),
@@ -179,42 +198,52 @@ impl Judge {
             model: label.model,
             usage: label.usage,
             cost_usd: label.cost_usd,
-            latency_ms: Latency { embed, retrieve, label: labelled, total: embed + retrieve + labelled },
+            latency_ms: latency,
             notes: gathered.notes.iter().cloned().chain(label.notes).collect(),
             request_id: label.request_id,
         })
     }
 
-    /// The last word on a decision: the calibration's where there is one (what the way down a
-    /// hierarchy was unsure of stays a review), and a review where nothing like the ticket was seen.
-    fn settle(&self, decided: Decided, label: &Label, score: f32, gathered: &Gathered) -> Decided {
-        let mut decided = match &self.calibration {
-            Some(calibration) if self.strategy == Strategy::Hierarchical && decided.decision == Decision::Review => {
-                Decided { confidence: calibration.probability(score), ..decided }
-            }
-            Some(calibration) => decide_calibrated(label, &gathered.taxonomy, score, calibration, self.min_confidence),
-            None => decided,
-        };
-        let may_be_unknown = label.doubt.is_none() && matches!(self.examples, Examples::Retrieved);
-        let floor = gathered.floor.filter(|_| may_be_unknown);
-        if let Some(reason) = floor.and_then(|floor| floor.check(label, &gathered.votes, &gathered.candidates)) {
-            (decided.decision, decided.reason) = (Decision::Review, reason);
+    /// What is known of an answer.
+    fn facts<'a>(&self, found: &'a Found, score: f32, gathered: &'a Gathered) -> Facts<'a> {
+        let floor = gathered.floor.filter(|_| matches!(self.examples, Examples::Retrieved));
+        Facts {
+            has_text: has_text(&gathered.ticket),
+            label: &found.label,
+            taxonomy: &gathered.taxonomy,
+            confidence: found.confidence,
+            score,
+            unlike: floor.and_then(|floor| floor.check(&found.label, &gathered.votes, &gathered.candidates)),
+            unsure_step: found.unsure_step.clone(),
         }
-        decided
+    }
+
+    /// What an answer must reach.
+    pub(super) fn terms(&self) -> Terms {
+        let (calibration, asked) = (self.calibration, self.options.min_confidence);
+        Terms { calibration, asked, usual: self.labeler.default_min_confidence() }
     }
 
     /// One choice among all intents.
-    async fn choose(&self, gathered: &Gathered) -> Result<Descent> {
+    async fn choose(&self, gathered: &Gathered) -> Result<Found> {
         let evidence = self.evidence(gathered, View::whole(gathered));
-        let label = self.labeler.label(&evidence).await?;
-        let decided = decide(&label, &evidence, self.min_confidence());
+        let label = self.ask(&evidence).await?;
+        let confidence = confidence_of(&label, &evidence);
         let category = label.intent.as_deref().and_then(|intent| gathered.taxonomy.category_of(intent)).map(Into::into);
-        Ok(Descent { label, decided, category, evidence, steps: Vec::new() })
+        Ok(Found { label, confidence, unsure_step: None, category, evidence, steps: Vec::new() })
+    }
+
+    /// Asks the labeler, unless there is no text to ask about.
+    pub(super) async fn ask(&self, evidence: &Evidence) -> Result<Label> {
+        if !has_text(&evidence.ticket) {
+            return Ok(Label { cost_usd: Some(0.0), ..Label::default() });
+        }
+        self.labeler.label(evidence).await
     }
 
     /// The request that would be sent first for a gathered ticket.
     pub async fn preview(&self, retriever: &Retriever, gathered: &Gathered) -> Result<Option<serde_json::Value>> {
-        let view = match self.strategy {
+        let view = match self.options.strategy {
             Strategy::Flat => View::whole(gathered),
             Strategy::Hierarchical => View::top(retriever, gathered).await?,
         };
@@ -225,7 +254,7 @@ impl Judge {
         let View { candidates, votes, shortlist, taxonomy, level } = view;
         let (candidates, examples) = match &self.examples {
             Examples::Retrieved => {
-                let examples = select(&candidates, &votes, self.k, self.selection);
+                let examples = select(&candidates, &votes, self.options.k, self.options.selection);
                 (candidates, examples)
             }
             // A person's choice for a prompt is shown whole and in its own order, save the
@@ -256,6 +285,30 @@ impl Judge {
             taxonomy,
         }
     }
+}
+
+/// What the labeler was led to, in one choice or down a hierarchy.
+pub(super) struct Found {
+    pub(super) label: Label,
+    /// How sure that is before any calibration.
+    pub(super) confidence: f32,
+    /// Why the way down ended before an intent that is sure.
+    pub(super) unsure_step: Option<Reason>,
+    /// The group that the intent belongs to, or that the way down is sure of.
+    pub(super) category: Option<String>,
+    /// The evidence of the last choice.
+    pub(super) evidence: Evidence,
+    pub(super) steps: Vec<Step>,
+}
+
+/// How sure a label is: as the labeler says, or as the history says for its intent.
+pub(super) fn confidence_of(label: &Label, evidence: &Evidence) -> f32 {
+    let agreement = || label.intent.as_deref().map_or(0.0, |intent| evidence.support_of(intent));
+    label.confidence.unwrap_or_else(agreement)
+}
+
+fn has_text(ticket: &Ticket) -> bool {
+    !ticket.text.trim().is_empty()
 }
 
 impl View {

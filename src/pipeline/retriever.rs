@@ -1,20 +1,19 @@
 //! Embeds tickets and finds the examples most like them.
 
+use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
 
 use uuid::Uuid;
 
-use super::Strategy;
 use super::served::Served;
-use crate::data::evidence::Candidate;
-use crate::data::evidence::Vote;
+use super::{Options, Setup};
+use crate::data::evidence::{Candidate, Vote};
 use crate::data::example::{Example, example_key};
 use crate::data::probe::Probe;
 use crate::data::taxonomy::Taxonomy;
 use crate::data::ticket::{LabelledTicket, Ticket, text_hash};
 use crate::embed::{Embedder, embed_checked};
-use crate::learn::calibrate::Setup;
 use crate::stages::rank::{self};
 use crate::stages::retrieve::{BM25_WEIGHT, CANDIDATES, fuse};
 use crate::stages::unknown::Floor;
@@ -26,13 +25,11 @@ pub struct Retriever {
     reader: Reader,
     /// Made of the snapshot that was searched in last.
     served: RwLock<Arc<Served>>,
-    without_probe: bool,
-    without_unknown: bool,
-    filter: Filter,
     turn: tokio::sync::Mutex<()>,
 }
 
 /// A ticket with its vector.
+#[derive(Debug)]
 pub struct Embedded {
     pub(super) ticket: Ticket,
     pub(super) vector: Vec<f32>,
@@ -40,16 +37,18 @@ pub struct Embedded {
     time: Duration,
 }
 
-/// What a search leaves out.
+/// How a ticket is searched for.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
+    /// Of these the filter, the probe and the novelty count.
+    pub options: Arc<Options>,
     /// Examples that must not be found, such as the ticket itself.
     pub exclude: Vec<Uuid>,
-    /// Whether the neighbours alone vote.
-    pub without_probe: bool,
 }
 
 /// A ticket with the examples that were found for it: what judges work from.
+#[derive(Debug)]
+#[non_exhaustive]
 pub struct Gathered {
     /// The ticket.
     pub ticket: Ticket,
@@ -75,56 +74,38 @@ pub struct Gathered {
     pub times: (Duration, Duration),
 }
 
+impl fmt::Debug for Retriever {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (embedder, intents) = (self.reader.embedder().name(), self.taxonomy().intents.len());
+        f.debug_struct("Retriever").field("embedder", &embedder).field("intents", &intents).finish_non_exhaustive()
+    }
+}
+
 impl Retriever {
     /// Checks that the store fits the embedder and reads its taxonomy. What is written to the store later is
     /// followed.
     pub async fn open(store: Arc<dyn ExampleStore>, embedder: Arc<dyn Embedder>) -> Result<Self> {
         let reader = Reader::open(store, embedder).await?;
         let served = RwLock::new(Arc::new(Served::new(reader.known())?));
-        Ok(Self {
-            reader,
-            served,
-            without_probe: false,
-            without_unknown: false,
-            filter: Filter::default(),
-            turn: tokio::sync::Mutex::new(()),
-        })
+        Ok(Self { reader, served, turn: tokio::sync::Mutex::new(()) })
     }
 
-    /// Only examples that pass are found.
-    #[must_use]
-    pub fn with_filter(mut self, filter: Filter) -> Self {
-        self.filter = filter;
-        self
-    }
-
-    /// Leaves the probe out: the neighbours alone vote.
-    #[must_use]
-    pub fn without_probe(mut self) -> Self {
-        self.without_probe = true;
-        self
-    }
-
-    /// Does not ask whether a ticket is unlike everything seen.
-    #[must_use]
-    pub fn without_unknown(mut self) -> Self {
-        self.without_unknown = true;
-        self
-    }
-
-    /// What of a calibration's set-up lies here.
-    pub(crate) fn setup(&self, strategy: Strategy) -> Setup {
-        let filter = if self.filter == Filter::default() { String::new() } else { format!("{:?}", self.filter.must) };
-        let strategy = format!("{strategy:?}").to_lowercase();
-        let (embedder, probe, unknown) =
-            (self.reader.embedder().name().to_owned(), self.has_probe(), !self.without_unknown);
-        Setup { embedder, strategy, probe, filter, unknown, ..Setup::default() }
+    /// What of a calibration's set-up lies here and in the options.
+    pub(super) fn setup(&self, options: &Options) -> Setup {
+        Setup {
+            embedder: self.reader.embedder().name().to_owned(),
+            strategy: options.strategy_name().to_owned(),
+            probe: self.asks_probe(options),
+            filter: options.filter_name(),
+            unknown: options.novelty,
+            ..Setup::default()
+        }
     }
 
     /// Whether the store's probe, which has seen every example, has a say.
     #[must_use]
-    pub fn has_probe(&self) -> bool {
-        !self.without_probe && self.known().probe.is_some()
+    pub fn asks_probe(&self, options: &Options) -> bool {
+        self.known().asks_probe(options).is_some()
     }
 
     /// The intents of the store, as they were at the last search.
@@ -163,18 +144,19 @@ impl Retriever {
     }
 
     /// Embeds and searches for one ticket.
-    pub async fn gather(&self, ticket: Ticket) -> Result<Gathered> {
+    pub async fn gather(&self, ticket: Ticket, scope: Scope) -> Result<Gathered> {
         let embedded = self.embed(vec![ticket]).await.swap_remove(0)?;
-        self.search(embedded, Scope::default()).await
+        self.search(embedded, scope).await
     }
 
-    /// Embeds tickets together and searches for one after the other, so that the work is
-    /// spread over the time in which earlier tickets wait for their answers.
-    pub async fn gather_all(&self, tickets: Vec<Ticket>) -> Vec<Result<Gathered>> {
+    /// Embeds tickets together and searches for one after the other, so that the work is spread over
+    /// the time in which earlier tickets wait for their answers, and no search waits for another.
+    pub(super) async fn gather_all(&self, tickets: Vec<(Ticket, Scope)>) -> Vec<Result<Gathered>> {
+        let (tickets, scopes): (Vec<_>, Vec<_>) = tickets.into_iter().unzip();
         let mut gathered = Vec::with_capacity(tickets.len());
-        for embedded in self.embed(tickets).await {
+        for (embedded, scope) in self.embed(tickets).await.into_iter().zip(scopes) {
             gathered.push(match embedded {
-                Ok(embedded) => self.search(embedded, Scope::default()).await,
+                Ok(embedded) => self.search(embedded, scope).await,
                 Err(e) => Err(e),
             });
         }
@@ -210,8 +192,9 @@ impl Retriever {
         let Embedded { ticket, vector, notes, time } = embedded;
         let begun = Instant::now();
         let mut served = self.serve(self.reader.snapshot().await);
-        let search =
-            async |served: &Served| self.candidates(served, &ticket, &vector, self.filter.clone(), &scope).await;
+        let search = async |served: &Served| {
+            self.candidates(served, &ticket, &vector, scope.options.filter.clone(), &scope).await
+        };
         let candidates = match search(&served).await {
             Ok(candidates) => candidates,
             // The generation may have been replaced so long ago that it is gone.
@@ -220,30 +203,18 @@ impl Retriever {
                 search(&served).await?
             }
         };
-        let votes = self.votes(&served, &candidates, &vector, &scope);
+        let votes = served.votes(&candidates, &vector, &scope.options);
         let taxonomy = Arc::clone(served.taxonomy());
         let shortlist = rank::shortlist(&votes, &taxonomy);
         let times = (time, begun.elapsed());
-        let probe = self.probe(&served, &scope);
-        let floor = (!self.without_unknown).then(|| Floor { familiarity: probe.map(Probe::familiarity_floor) });
+        let familiarity = served.asks_probe(&scope.options).map(Probe::familiarity_floor);
+        let floor = scope.options.novelty.then_some(Floor { familiarity });
         Ok(Gathered { ticket, vector, candidates, votes, shortlist, taxonomy, floor, served, scope, notes, times })
-    }
-
-    fn probe<'a>(&self, served: &'a Served, scope: &Scope) -> Option<&'a Probe> {
-        served.probe.as_ref().filter(|_| !self.without_probe && !scope.without_probe)
-    }
-
-    /// What candidates, and the probe unless it is left out, say of a ticket.
-    pub(super) fn votes(&self, served: &Served, candidates: &[Candidate], vector: &[f32], scope: &Scope) -> Vec<Vote> {
-        match self.probe(served, scope) {
-            Some(probe) => rank::combine(candidates, probe, vector),
-            None => rank::vote(candidates),
-        }
     }
 
     /// Searches once more for a gathered ticket, among the examples of these intents alone.
     pub(super) async fn candidates_within(&self, gathered: &Gathered, intents: Vec<String>) -> Result<Vec<Candidate>> {
-        let filter = self.filter.clone().within(intents);
+        let filter = gathered.scope.options.filter.clone().within(intents);
         self.candidates(&gathered.served, &gathered.ticket, &gathered.vector, filter, &gathered.scope).await
     }
 

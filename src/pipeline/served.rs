@@ -2,10 +2,13 @@
 
 use std::sync::{Arc, OnceLock};
 
+use super::Options;
 use crate::Result;
+use crate::data::evidence::{Candidate, Vote};
 use crate::data::probe::Probe;
 use crate::data::taxonomy::{Levels, Taxonomy};
 use crate::embed::Bm25;
+use crate::stages::rank;
 use crate::store::Snapshot;
 
 /// A snapshot, ready to be searched in.
@@ -31,5 +34,24 @@ impl Served {
     /// The levels of the taxonomy.
     pub(super) fn levels(&self) -> &Levels {
         self.levels.get_or_init(|| Levels::of(self.taxonomy()))
+    }
+
+    /// The probe, unless it is left out.
+    pub(super) fn asks_probe(&self, options: &Options) -> Option<&Probe> {
+        self.probe.as_ref().filter(|_| options.probe)
+    }
+
+    /// What candidates, and the probe unless it is left out, say of a ticket.
+    pub(super) fn votes(&self, candidates: &[Candidate], vector: &[f32], options: &Options) -> Vec<Vote> {
+        match self.asks_probe(options) {
+            Some(probe) => rank::combine(candidates, probe, vector),
+            None => rank::vote(candidates),
+        }
+    }
+}
+
+impl std::fmt::Debug for Served {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Served").field("snapshot", &self.snapshot).finish_non_exhaustive()
     }
 }

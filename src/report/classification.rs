@@ -3,9 +3,9 @@
 use std::fmt::Write as _;
 
 use super::dollars;
+use crate::data::decision::Decision;
 use crate::data::taxonomy::Route;
 use crate::pipeline::Classification;
-use crate::stages::decide::Decision;
 use crate::text::{excerpt, one_line};
 
 fn decision(answer: &Classification) -> &'static str {

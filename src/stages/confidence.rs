@@ -14,7 +14,12 @@ use crate::statistics::{logit, sigmoid};
 pub fn score(label: &Label, votes: &[Vote], requests: usize) -> f32 {
     let support = label.intent.as_deref().map_or(0.0, |intent| support(intent, votes));
     let is_shaky = label.doubt.is_some() || label.usage.requests as usize > requests;
-    let score = if is_shaky { support / 2.0 } else { support };
+    rounded(if is_shaky { support / 2.0 } else { support })
+}
+
+/// A score as it is compared with a threshold: to four decimals.
+#[must_use]
+pub fn rounded(score: f32) -> f32 {
     (score * 1e4).round() / 1e4
 }
 
@@ -69,7 +74,7 @@ mod tests {
     fn an_answer_that_was_asked_for_again_or_is_doubted_counts_half() {
         assert!((score(&label("a", 2), &votes(), 1) - 0.35).abs() < 1e-6);
         assert!((score(&label("a", 2), &votes(), 2) - 0.7).abs() < 1e-6, "two steps take two requests");
-        let doubted = Label { doubt: Some("cut off".into()), ..label("a", 1) };
+        let doubted = Label { doubt: Some(crate::data::decision::Doubt::CutOff), ..label("a", 1) };
         assert!((score(&doubted, &votes(), 1) - 0.35).abs() < 1e-6);
     }
 

@@ -120,6 +120,7 @@ impl Prompts {
         self.render("repair.jinja", context! { answered, names, structured => form == AnswerForm::Structured })
     }
 
+    #[cfg(feature = "claude")]
     /// The sources of all templates, for the fingerprint of the prompt.
     pub(crate) fn sources(&self) -> String {
         let templates = TEMPLATES.iter().filter_map(|(name, _)| self.environment.get_template(name).ok());

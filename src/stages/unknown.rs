@@ -1,5 +1,6 @@
 //! Novelty: whether a ticket resembles no example of the store. Pure.
 
+use crate::data::decision::Nearest;
 use crate::data::evidence::Candidate;
 use crate::data::evidence::Vote;
 use crate::data::evidence::support;
@@ -30,10 +31,11 @@ pub struct Floor {
 }
 
 impl Floor {
-    /// The reason why a ticket is novel, if it is. An answer of the vote rests on the neighbours, so all of
-    /// them count. A model may know better, unless its intent has no vote at all.
+    /// The nearest neighbour of a ticket that is novel; `None` where it is not. An answer of the vote rests
+    /// on the neighbours, so all of them count. A model may know better, unless its intent has no vote
+    /// at all.
     #[must_use]
-    pub fn check(self, label: &Label, votes: &[Vote], candidates: &[Candidate]) -> Option<String> {
+    pub fn check(self, label: &Label, votes: &[Vote], candidates: &[Candidate]) -> Option<Nearest> {
         let nearest = candidates.iter().max_by(|a, b| a.cosine.total_cmp(&b.cosine))?;
         let is_far = nearest.cosine < NEAREST_FLOOR;
         let is_unlike = match (&label.model, label.intent.as_deref(), self.familiarity) {
@@ -47,12 +49,7 @@ impl Floor {
             (None, _, None) => is_far,
             (Some(_), None, _) => false,
         };
-        is_unlike.then(|| {
-            format!(
-                "nothing like it seen: the nearest example is {}, with a cosine similarity of {:.2}",
-                nearest.example.labelled.ticket.id, nearest.cosine
-            )
-        })
+        is_unlike.then(|| Nearest { id: nearest.example.labelled.ticket.id.clone(), cosine: nearest.cosine })
     }
 }
 
@@ -64,7 +61,7 @@ mod tests {
     use crate::data::example::{Example, example_key};
     use crate::data::ticket::{LabelledTicket, Ticket};
 
-    fn check(familiarity: Option<f32>, model: Option<&str>, intent: &str, nearest: f32) -> Option<String> {
+    fn check(familiarity: Option<f32>, model: Option<&str>, intent: &str, nearest: f32) -> Option<Nearest> {
         let ticket = Ticket { id: "T-1".into(), ..Ticket::new("x") };
         let example = Example {
             key: example_key("", "T-1"),
@@ -82,8 +79,7 @@ mod tests {
     #[test]
     fn a_vote_needs_support_and_a_near_example_together() {
         // 0.4 + 2 x 0.3 = 1.0
-        let reason = check(Some(1.1), None, "a", 0.3).unwrap();
-        assert!(reason.starts_with("nothing like it seen") && reason.contains("T-1"), "{reason}");
+        assert_eq!(check(Some(1.1), None, "a", 0.3), Some(Nearest { id: "T-1".into(), cosine: 0.3 }));
         assert_eq!(check(Some(0.9), None, "a", 0.3), None);
         assert_eq!(check(Some(3.0), None, "a", 0.7), None, "an example is near");
     }

@@ -3,7 +3,7 @@
 use serde_json::json;
 
 use crate::double::{Double, message};
-use crate::fixture::Bench;
+use crate::fixture::{Bench, Desk};
 
 const TEXT: &str = "Where is my order? Has it been shipped yet? CV-48213";
 
@@ -20,31 +20,27 @@ name = "order_status"
 name = "password_reset"
 "#;
 
-/// A store in which parcels are urgent and passwords are not.
-fn bench() -> Bench {
-    let bench = Bench::empty();
-    let rows: String = (0..20)
-        .map(|i| {
-            let (word, intent, urgency) =
-                if i % 2 == 0 { ("parcel", "order_status", "High") } else { ("password", "password_reset", "low") };
-            json!({"id": format!("S-{i}"), "text": format!("My {word} number {i} needs attention"), "intent": intent,
-                "attributes": {"urgency": urgency}})
-            .to_string()
-                + "\n"
-        })
-        .collect();
-    bench.write("examples.jsonl", rows);
-    bench.write("taxonomy.toml", TAXONOMY);
-    bench.run(&["index", "examples.jsonl", "--taxonomy", "taxonomy.toml"]).ok();
-    bench
+/// Rows in which parcels are urgent and passwords are not.
+fn rows() -> String {
+    let row = |i: usize| {
+        let (word, intent, urgency) = if i.is_multiple_of(2) {
+            ("parcel", "order_status", "High")
+        } else {
+            ("password", "password_reset", "low")
+        };
+        json!({"id": format!("S-{i}"), "text": format!("My {word} number {i} needs attention"), "intent": intent,
+            "attributes": {"urgency": urgency}})
+        .to_string()
+            + "\n"
+    };
+    (0..20).map(row).collect()
 }
 
-#[test]
-fn the_vote_answers_attributes_that_the_examples_carry() {
-    let bench = bench();
-    let answer = bench.run(&["classify", "my parcel", "--labeler", "vote", "--json"]).ok().json();
-    assert_eq!(answer["attributes"], json!({"urgency": "high"}), "no example has a language");
-    assert_eq!(answer["secondary"], json!([]));
+#[tokio::test]
+async fn the_vote_answers_attributes_that_the_examples_carry() {
+    let answer = Desk::with_taxonomy(&rows(), TAXONOMY).await.ask("my parcel").await;
+    assert_eq!(json!(answer.attributes), json!({"urgency": "high"}), "no example has a language");
+    assert!(answer.secondary.is_empty());
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -83,7 +79,10 @@ async fn claudes_attributes_and_secondary_intents_are_shown_and_what_is_invalid_
 /// has F1 2/3 and low 0.
 #[test]
 fn an_evaluation_scores_attributes_on_the_tickets_that_carry_a_valid_value() {
-    let bench = bench();
+    let bench = Bench::empty();
+    bench.write("examples.jsonl", rows());
+    bench.write("taxonomy.toml", TAXONOMY);
+    bench.run(&["index", "examples.jsonl", "--taxonomy", "taxonomy.toml"]).ok();
     let rows = [
         ("my parcel", "order_status", json!({"urgency": "HIGH"})),
         ("my password", "password_reset", json!({"urgency": "high"})),

@@ -66,7 +66,7 @@ async fn a_five_megabyte_ticket_is_shortened_and_said_so() {
 
 #[test]
 fn stores_that_cannot_be_used() {
-    let bench = Bench::empty();
+    let bench = Bench::with_model();
     let ask = |bench: &Bench| bench.run(&["classify", "hello", "--labeler", "vote"]);
     ask(&bench).fails_with(&["no example store in .ticket-router", "ticket-router index FILE"]);
     bench
@@ -124,7 +124,7 @@ fn a_store_in_use_is_waited_for_and_then_reported() {
 
 #[test]
 fn a_missing_runtime_or_model_says_what_to_run() {
-    let bench = Bench::with_store();
+    let bench = Bench::with_model_and_store();
     let runtime = crate::fixture::repository().join(".runtime");
     let ask = |dir: &str| {
         let mut command = bench.command(&["classify", "hello", "--labeler", "vote", "--model-dir", dir]);
@@ -265,7 +265,7 @@ fn other_peoples_folders_and_files_are_left_alone() {
 
 #[test]
 fn nothing_is_reported_to_anybody() {
-    let bench = Bench::with_store();
+    let bench = Bench::with_model_and_store();
     let cache = bench.dir.path().join("cache");
     fs::create_dir(&cache).unwrap();
     let mut command = bench.command(&["classify", "hello", "--labeler", "vote"]);

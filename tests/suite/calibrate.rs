@@ -27,7 +27,7 @@ fn share(value: &Value, of: &Value) -> f64 {
 
 #[test]
 fn what_is_calibrated_on_one_half_holds_on_the_other() {
-    let bench = Bench::with_store();
+    let bench = Bench::with_model_and_store();
     let (even, _) = (half(&bench, false), half(&bench, true));
     let before = retrieved(&bench, &[]);
     assert_eq!(before["calibrated"], false);
@@ -58,7 +58,7 @@ fn what_is_calibrated_on_one_half_holds_on_the_other() {
 
 #[test]
 fn a_calibrated_answer_says_so_and_one_that_does_not_fit_is_refused() {
-    let bench = Bench::with_store();
+    let bench = Bench::with_model_and_store();
     let even = half(&bench, false);
     let summary = bench.run(&["calibrate", &even, "--labeler", "vote", "--target-precision", "0.9"]).ok().stdout;
     assert!(summary.contains("the dial    90.0 %") && summary.contains("coverage"), "{summary}");
@@ -106,7 +106,7 @@ fn too_few_tickets_leave_no_threshold_and_say_how_many_are_needed() {
     assert!(summary.contains("no threshold gives 97.0 %") && summary.contains("--target-precision"), "{summary}");
     let answer = bench.run(&["classify", "You charged me twice", "--labeler", "vote", "--json"]).ok().json();
     assert_eq!((answer["decision"].as_str(), answer["calibrated"].as_bool()), (Some("review"), Some(true)));
-    assert!(answer["reason"].as_str().unwrap().contains("calibrate on more tickets"), "{answer}");
+    assert_eq!(answer["reason_code"], "no_dial");
     for wrong in ["0", "1", "97"] {
         assert_eq!(bench.run(&["calibrate", "few.jsonl", "--target-precision", wrong]).code, 2);
     }
@@ -157,7 +157,7 @@ async fn a_calibration_of_claude_holds_for_its_model_and_prompt_alone_and_shows_
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_cascade_has_the_threshold_that_the_store_is_calibrated_to_and_says_so() {
-    let bench = Bench::with_store();
+    let bench = Bench::with_model_and_store();
     let double = Double::answering(tagged("order_status")).await;
     let (even, odd) = (half(&bench, false), half(&bench, true));
     let few: Vec<String> =
@@ -204,35 +204,43 @@ async fn a_cascade_has_the_threshold_that_the_store_is_calibrated_to_and_says_so
     let said = classify(&[]);
     assert!(said.contains(&note), "{said}");
     assert!(classify(&["--no-probe"]).contains("is not used, since it was made under another set-up"));
-    assert!(!classify(&["--cascade-threshold", "0.4"]).contains("note:"));
+    let said = classify(&["--cascade-threshold", "0.4"]);
+    let parts = [&format!("threshold (\"{threshold}"), "now)", "calibrate FILE --labeler cascade"];
+    assert!(
+        said.starts_with("note: the calibration of cascade") && parts.iter().all(|part| said.contains(*part)),
+        "{said}"
+    );
+    assert_eq!(said.matches("note:").count(), 1, "a threshold that is given needs no note: {said}");
 }
 
 #[test]
 fn a_topic_that_was_never_seen_is_reviewed_unless_that_is_off() {
-    let bench = Bench::with_store();
+    let bench = Bench::with_model_and_store();
     let classify =
         ["classify", "Which opening is best against the Sicilian defence in chess?", "--labeler", "vote", "--json"];
     let run = |args: &[&str]| bench.run(&[&classify[..], args].concat()).ok().json();
     for args in [&[][..], &["--no-probe"], &["--min-confidence", "0"]] {
         let answer = run(args);
-        assert_eq!(answer["decision"], "review");
-        assert!(answer["reason"].as_str().unwrap().starts_with("nothing like it seen"), "{answer}");
+        assert_eq!(
+            (answer["decision"].as_str(), answer["reason_code"].as_str()),
+            (Some("review"), Some("unlike_anything"))
+        );
         assert!(answer["intent"].is_string(), "the best guess stays");
     }
     let off = run(&["--min-confidence", "0", "--unknown", "off"]);
-    assert!(!off["reason"].as_str().unwrap().starts_with("nothing like it seen"), "{off}");
+    assert_ne!(off["reason_code"], "unlike_anything");
 }
 
 #[test]
 fn of_the_held_out_tickets_few_on_known_topics_are_taken_for_unknown() {
-    let bench = Bench::with_store();
+    let bench = Bench::with_model_and_store();
     let heldout = examples("heldout.jsonl");
     let args = ["classify", "--input", heldout.to_str().unwrap(), "--labeler", "vote", "--json"];
     let answers = bench.run(&args).ok().json_lines();
     let gold = fs::read_to_string(heldout).unwrap();
     let (mut known, mut unknown) = (0, 0);
     for (answer, row) in answers.iter().zip(gold.lines()) {
-        if answer["reason"].as_str().unwrap().starts_with("nothing like it seen") {
+        if answer["reason_code"] == "unlike_anything" {
             let row: Value = serde_json::from_str(row).unwrap();
             if row["attributes"]["case"] == "out_of_scope" { unknown += 1 } else { known += 1 }
         }

@@ -17,6 +17,7 @@ fn the_vote_labeler_needs_no_key_and_shows_what_it_rests_on() {
     let answer = bench.run(&["classify", TEXT, "--labeler", "vote", "--json"]).ok().json_lines().remove(0);
     assert_eq!(answer["intent"], "order_status");
     assert_eq!(answer["category"], "orders");
+    assert_eq!((answer["schema"].as_u64(), answer["reason_code"].as_str()), (Some(1), Some("sure")));
     assert_eq!(answer["decision"], "route");
     assert_eq!(answer["labeler"], "vote");
     assert_eq!(answer["cost_usd"], 0.0);
@@ -45,7 +46,7 @@ async fn claude_is_asked_with_key_and_version_and_its_answer_becomes_a_decision(
     let outcome = double.run(&bench, &["classify", TEXT, "--json"]).ok();
     let answer = outcome.json_lines().remove(0);
     assert_eq!(answer["intent"], "order_status");
-    assert_eq!(answer["decision"], "route");
+    assert_eq!((answer["decision"].as_str(), answer["reason_code"].as_str()), (Some("route"), Some("unchecked")));
     assert_eq!(answer["reasoning"], "Because of this and that.");
     assert_eq!(answer["model"], "claude-haiku-5-5");
     assert_eq!(answer["request_id"], "req_double");
@@ -91,18 +92,19 @@ async fn an_unknown_intent_is_asked_for_once_more_with_the_list() {
 async fn answers_that_name_no_intent_become_reviews_that_say_why() {
     let bench = Bench::with_store();
     let cases = [
-        (message("I think it is about a parcel.", "end_turn"), "the answer holds no intent", 2),
-        (tagged("no_such_intent"), "\"no_such_intent\", which is no intent", 2),
-        (message("<reasoning>The customer wan", "max_tokens"), "cut off", 2),
-        (message("<reasoning>not <intent>praise</intent></reasoning>", "end_turn"), "holds no intent", 2),
-        (message("", "refusal"), "refused", 1),
-        (message("", "end_turn"), "holds no intent", 1),
-        (message("", "brand_new_reason"), "unknown reason (brand_new_reason)", 1),
+        (message("I think it is about a parcel.", "end_turn"), "no_intent", "the answer holds no intent", 2),
+        (tagged("no_such_intent"), "not_in_taxonomy", "\"no_such_intent\", which is no intent", 2),
+        (message("<reasoning>The customer wan", "max_tokens"), "cut_off", "cut off", 2),
+        (message("<reasoning>not <intent>praise</intent></reasoning>", "end_turn"), "no_intent", "holds no intent", 2),
+        (message("", "refusal"), "refused", "refused", 1),
+        (message("", "model_context_window_exceeded"), "too_long", "too long", 1),
+        (message("", "end_turn"), "no_intent", "holds no intent", 1),
+        (message("", "brand_new_reason"), "stopped", "unknown reason (brand_new_reason)", 1),
     ];
-    for (answer, reason, requests) in cases {
+    for (answer, code, reason, requests) in cases {
         let double = Double::answering(answer).await;
         let answer = double.run(&bench, &["classify", TEXT, "--json"]).ok().json_lines().remove(0);
-        assert_eq!(answer["decision"], "review", "{reason}");
+        assert_eq!((answer["decision"].as_str(), answer["reason_code"].as_str()), (Some("review"), Some(code)));
         assert_eq!(answer["intent"], Value::Null);
         assert!(answer["reason"].as_str().unwrap().contains(reason), "{}", answer["reason"]);
         assert_eq!(double.requests().await.len(), requests, "{reason}");

@@ -62,7 +62,8 @@ async fn a_thousand_tickets_with_faults_of_every_kind_end_answered_or_explained(
         }
     })
     .await;
-    let outcome = double.run(&bench, &["classify", "--input", "in.jsonl", "--json", "--concurrency", "32"]);
+    let outcome =
+        double.run(&bench, &["classify", "--input", "in.jsonl", "--json", "--concurrency", "32", "--unknown", "off"]);
     assert_eq!(outcome.code, 1, "{}", outcome.stderr);
     let lines = outcome.json_lines();
     assert_eq!(lines.len(), 1000);

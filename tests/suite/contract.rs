@@ -1,4 +1,4 @@
-//! The contract of `ExampleStore`, held against every store: the embedded one, the server one on
+//! The contract of `ExampleStore`, held against every store: the one in memory, the embedded one, the server one on
 //! a double of a server, and the server one on a real server when
 //! `TICKET_ROUTER_TEST_QDRANT_URL` is set (its key in `QDRANT_API_KEY`). On a real server each test has a
 //! collection of its own, which it removes.
@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use tempfile::TempDir;
 use ticket_router::store::{Connection, ServerStore};
-use ticket_router::{EdgeStore, ExampleStore};
+use ticket_router::{EdgeStore, ExampleStore, MemoryStore};
 use uuid::Uuid;
 
 use crate::qdrant_double::QdrantDouble;
@@ -54,6 +54,19 @@ pub trait Place: Send + Sync {
     /// How many contents that were replaced may stay for a while.
     fn replaced(&self) -> usize {
         0
+    }
+}
+
+struct Memory(MemoryStore);
+
+#[async_trait]
+impl Place for Memory {
+    fn there() -> Option<Self> {
+        Some(Self(MemoryStore::new(DIMENSION)))
+    }
+
+    async fn open(&self) -> Arc<dyn ExampleStore> {
+        Arc::new(self.0.clone())
     }
 }
 
@@ -141,6 +154,7 @@ impl Drop for RealServer {
 /// Every point of the contract, as a test of each store.
 macro_rules! contract {
     ($($group:ident: $($point:ident),+;)+) => {
+        contract!(@ memory Memory [doc = "Always."] $($($group $point)+)+);
         contract!(@ embedded Folder [doc = "Always."] $($($group $point)+)+);
         contract!(@ server Double [doc = "Always."] $($($group $point)+)+);
         contract!(@ real_server RealServer [ignore = "needs a Qdrant server at TICKET_ROUTER_TEST_QDRANT_URL"]

@@ -3,7 +3,7 @@
 use ticket_router::embed::cosine;
 use ticket_router::{DEFAULT_MODEL, Embedder as _, FastEmbedder, INT8_MODEL, ModelPaths};
 
-use crate::fixture::{Bench, repository};
+use crate::fixture::{Bench, repository, small_tickets};
 
 fn embedder(name: &str) -> FastEmbedder {
     let paths = ModelPaths { chosen: Some(repository().join(".runtime")), ..ModelPaths::default() };
@@ -45,7 +45,9 @@ async fn int8_vectors_are_close_to_those_in_full_precision_and_not_the_same() {
 
 #[test]
 fn a_store_is_read_with_the_precision_that_it_was_built_with() {
-    let bench = Bench::with_small_store();
+    let bench = Bench::with_model();
+    bench.write("examples.jsonl", small_tickets(30));
+    bench.run(&["index", "examples.jsonl"]).ok();
     let classify = ["classify", "where is my parcel", "--labeler", "vote"];
     bench.run(&[&classify[..], &["--embedder", INT8_MODEL]].concat()).fails_with(&[
         "\"all-MiniLM-L6-v2\"",

@@ -5,7 +5,7 @@ use crate::fixture::{Bench, examples, small_tickets, without_times};
 
 #[test]
 fn retrieved_examples_reach_what_the_project_promises_on_the_held_out_tickets() {
-    let bench = Bench::with_store();
+    let bench = Bench::with_model_and_store();
     let (heldout, fixed) = (examples("heldout.jsonl"), examples("static.jsonl"));
     let args = ["eval", heldout.to_str().unwrap(), "--static", fixed.to_str().unwrap(), "--case-column", "case"];
     let args = [&args[..], &["--labeler", "vote", "--json"]].concat();

@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Mutex;
+use std::time::Duration;
 
 use serde_json::Value;
 use wiremock::{Request, Respond, ResponseTemplate};
@@ -192,4 +193,24 @@ fn static_examples_at_equal_tokens_are_about_as_long_as_the_retrieved_ones() {
     let numbers: Vec<f64> = note("the arm static_tokens").split(' ').filter_map(|word| word.parse().ok()).collect();
     let [_, total, 8.0, target] = numbers[..] else { panic!("{numbers:?}") };
     assert!((total / target - 1.0).abs() < 0.05, "{total} {target}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_arm_is_charged_for_its_own_answer_and_for_no_wait() {
+    const LATENCY: u64 = 150;
+    let bench = Bench::with_small_store();
+    let double = Double::answering(tagged("order_status").set_delay(Duration::from_millis(LATENCY))).await;
+    let rows = |i: usize| format!("{{\"id\": \"t{i}\", \"text\": \"parcel {i}\", \"intent\": \"order_status\"}}\n");
+    bench.write("test.jsonl", (0..6).map(rows).collect::<String>());
+    let arms = ["--arms", "zero,retrieved,vote,cascade", "--cascade-threshold", "1", "--concurrency", "1"];
+    let report = double.run(&bench, &[&["eval", "test.jsonl", "--json"], &arms[..]].concat()).ok().json();
+    let milliseconds = |name: &str, of: &str| arm(&report, name)["latency_ms"][of].as_f64().unwrap();
+    let latency = LATENCY as f64;
+    for name in ["zero", "retrieved", "cascade"] {
+        // Four tickets were started at once before, and three of them waited.
+        assert!(milliseconds(name, "p95") < 2.0 * latency, "{name}: {}", report["arms"]);
+    }
+    // What retrieved has asked for already is as slow when the cascade asks for it.
+    assert!(milliseconds("cascade", "p50") >= latency && milliseconds("vote", "p95") < latency, "{}", report["arms"]);
+    assert_eq!(double.requests().await.len(), 12);
 }

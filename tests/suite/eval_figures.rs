@@ -35,7 +35,7 @@ fn tickets(count: usize) -> Vec<LabelledTicket> {
 /// An arm for each number of tickets that are to be answered wrong.
 async fn measured(wrong: &[usize], count: usize) -> EvalReport {
     let dir = TempDir::new().unwrap();
-    let retriever = Retriever::open(store(&dir).await, Arc::new(Letters)).await.unwrap();
+    let retriever = Arc::new(Retriever::open(store(&dir).await, Arc::new(Letters)).await.unwrap());
     let arm = |wrong: &usize| Arm::new(format!("wrong{wrong}"), Shows::Retrieved, Arc::new(WrongAtFirst(*wrong)));
     let arms = wrong.iter().map(arm).collect();
     let options = EvalOptions { arms, static_examples: None, seed: 7, concurrency: 4, case_column: None };

@@ -1,4 +1,4 @@
-//! The built program, ready to run in a folder of its own, and a store to run it on.
+//! What tests start from: the library in this process ([`Desk`]), or the built program in a folder of its own ([`Bench`]).
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -7,6 +7,12 @@ use std::sync::LazyLock;
 
 use serde_json::Value;
 use tempfile::TempDir;
+use ticket_router::{DEFAULT_MODEL, HashEmbedder};
+
+#[path = "fixture/desk.rs"]
+mod desk;
+
+pub use desk::{Desk, rows};
 
 pub fn repository() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -16,15 +22,17 @@ pub fn examples(file: &str) -> PathBuf {
     repository().join("examples_db").join(file)
 }
 
-/// A folder to run the program in, removed at the end of the test.
+/// A folder to run the program in, removed at the end of the test. The embedder needs no model unless the test is
+/// about what a model brings: to load it takes longer than most of what a test looks at.
 pub struct Bench {
     pub dir: TempDir,
+    embedder: &'static str,
 }
 
 impl Bench {
     /// Without a store.
     pub fn empty() -> Self {
-        Self { dir: TempDir::new().unwrap() }
+        Self { dir: TempDir::new().unwrap(), embedder: HashEmbedder::NAME }
     }
 
     /// With a store of all of `examples_db/tickets.jsonl`.
@@ -34,11 +42,22 @@ impl Bench {
         bench
     }
 
-    /// With a store of thirty examples of three intents: quick, for what the API does.
+    /// With a store of thirty examples of three intents, and the file that they are from.
     pub fn with_small_store() -> Self {
         let bench = Self::empty();
-        bench.write("examples.jsonl", small_tickets(30));
-        bench.run(&["index", "examples.jsonl"]).ok();
+        copy_dir(SMALL.path(), bench.dir.path());
+        bench
+    }
+
+    /// Without a store, and with the model that users get.
+    pub fn with_model() -> Self {
+        Self { embedder: DEFAULT_MODEL, ..Self::empty() }
+    }
+
+    /// With that model and a store of all of `examples_db/tickets.jsonl`.
+    pub fn with_model_and_store() -> Self {
+        let bench = Self::with_model();
+        copy_dir(INDEXED_WITH_MODEL.path(), &bench.store());
         bench
     }
 
@@ -62,6 +81,7 @@ impl Bench {
             }
         }
         command.env("TICKET_ROUTER_MODEL_DIR", repository().join(".runtime"));
+        command.env("TICKET_ROUTER_EMBEDDER", self.embedder);
         command
     }
 
@@ -114,15 +134,24 @@ impl Outcome {
     }
 }
 
-/// The store of `examples_db/tickets.jsonl`, built once; tests work on copies of it.
-static INDEXED: LazyLock<TempDir> = LazyLock::new(|| {
-    let dir = TempDir::new().unwrap();
+// Built once; tests work on copies of them.
+static INDEXED: LazyLock<TempDir> = LazyLock::new(|| indexed(&Bench::empty()));
+static INDEXED_WITH_MODEL: LazyLock<TempDir> = LazyLock::new(|| indexed(&Bench::with_model()));
+static SMALL: LazyLock<TempDir> = LazyLock::new(|| {
     let bench = Bench::empty();
+    bench.write("examples.jsonl", small_tickets(30));
+    bench.run(&["index", "examples.jsonl"]).ok();
+    bench.dir
+});
+
+/// The store of `examples_db/tickets.jsonl`.
+fn indexed(bench: &Bench) -> TempDir {
+    let dir = TempDir::new().unwrap();
     let (tickets, taxonomy) = (examples("tickets.jsonl"), examples("taxonomy.toml"));
     let args = ["index", tickets.to_str().unwrap(), "--taxonomy", taxonomy.to_str().unwrap()];
     bench.run(&[&args[..], &["--store", dir.path().to_str().unwrap()]].concat()).ok();
     dir
-});
+}
 
 pub fn copy_dir(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();

@@ -11,7 +11,7 @@ use ticket_router::input::{self, InputOptions};
 use ticket_router::learn::index::{IndexOptions, index};
 use ticket_router::learn::learner::{Learner, fold_in};
 use ticket_router::learn::relabel::{Change, relabel};
-use ticket_router::pipeline::Retriever;
+use ticket_router::pipeline::{Retriever, Scope};
 use ticket_router::store::{Reader, ServerStore, manifest_of};
 use ticket_router::{
     Content as _, EdgeStore, Embedder, ErrorKind, ExampleStore, LabelledTicket, Result, Taxonomy, Ticket,
@@ -66,7 +66,7 @@ async fn in_a_folder(folder: &Path, taxonomy: Option<&str>) -> Arc<EdgeStore> {
 }
 
 async fn found(retriever: &Retriever, text: &str) -> Vec<(String, String)> {
-    let gathered = retriever.gather(Ticket::new(text)).await.unwrap();
+    let gathered = retriever.gather(Ticket::new(text), Scope::default()).await.unwrap();
     let pair = |candidate: &Candidate| {
         (candidate.example.labelled.ticket.id.clone(), candidate.example.labelled.intent.clone())
     };

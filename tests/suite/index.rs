@@ -3,62 +3,61 @@
 use std::io::Write as _;
 use std::process::Stdio;
 
-use crate::fixture::{Bench, Outcome, examples, small_tickets, without_times};
+use ticket_router::Content as _;
+use ticket_router::learn::index::{IndexOptions, IndexReport};
+
+use crate::fixture::{Bench, Desk, Outcome, examples, small_tickets, without_times};
 
 fn counts(outcome: &Outcome) -> [u64; 6] {
     let json = outcome.json();
     ["read", "added", "updated", "unchanged", "removed", "rejected"].map(|key| json[key].as_u64().unwrap())
 }
 
-#[test]
-fn a_second_run_changes_nothing_and_embeds_nothing() {
-    let bench = Bench::empty();
-    bench.write("t.jsonl", small_tickets(30));
-    assert_eq!(counts(&bench.run(&["index", "t.jsonl", "--json"]).ok()), [30, 30, 0, 0, 0, 0]);
-    let again = bench.run(&["index", "t.jsonl", "--json"]).ok();
-    assert_eq!(counts(&again), [30, 0, 0, 30, 0, 0]);
-    assert_eq!(again.json()["embedded"], 0);
-    assert_eq!(again.json()["written"], false);
+#[tokio::test]
+async fn a_second_run_changes_nothing_and_embeds_nothing() {
+    let desk = Desk::empty();
+    let first = desk.index(&small_tickets(30)).await;
+    assert_eq!((first.read, first.added, first.embedded, first.written), (30, 30, 30, true));
+    let again = desk.index(&small_tickets(30)).await;
+    let expected = IndexReport { read: 30, unchanged: 30, total: 30, ..IndexReport::default() };
+    assert_eq!(again, expected);
 }
 
-#[test]
-fn a_changed_text_is_embedded_again_and_a_changed_intent_is_not() {
-    // A change of one ticket in thirty is written in place, of one in three by a rebuild.
+#[tokio::test]
+async fn a_changed_text_is_embedded_again_and_a_changed_intent_is_not() {
+    // A change of one ticket in sixty is written in place, of one in three by a rebuild.
     for count in [3, 60] {
-        let bench = Bench::empty();
         let tickets = small_tickets(count);
-        bench.write("t.jsonl", &tickets);
-        bench.run(&["index", "t.jsonl"]).ok();
-        bench.write("t.jsonl", tickets.replace("parcel number 0 needs", "zebra number 0 needs"));
-        let text = bench.run(&["index", "t.jsonl", "--json"]).ok();
-        assert_eq!((counts(&text)[2], text.json()["embedded"].as_u64()), (1, Some(1)), "{count}");
+        let desk = Desk::of(&tickets).await;
+        let changed = tickets.replace("parcel number 0 needs", "zebra number 0 needs");
+        let text = desk.index(&changed).await;
+        assert_eq!((text.updated, text.embedded, text.unchanged), (1, 1, count - 1), "{count}");
 
-        let relabelled = tickets.replace("parcel number 0 needs", "zebra number 0 needs");
-        let relabelled = relabelled.replacen("order_status", "delivery_problem", 1);
-        bench.write("t.jsonl", &relabelled);
-        let label = bench.run(&["index", "t.jsonl", "--json"]).ok();
-        assert_eq!((counts(&label)[2], label.json()["embedded"].as_u64()), (1, Some(0)), "{count}");
+        let relabelled = changed.replacen("order_status", "delivery_problem", 1);
+        let label = desk.index(&relabelled).await;
+        assert_eq!((label.updated, label.embedded, label.unchanged), (1, 0, count - 1), "{count}");
 
-        let found = bench.run(&["classify", "My zebra needs attention", "--labeler", "vote", "--json"]).ok();
-        let nearest = &found.json_lines()[0]["neighbours"][0];
-        assert_eq!((nearest["id"].as_str(), nearest["intent"].as_str()), (Some("S-0"), Some("delivery_problem")));
-        assert_eq!(counts(&bench.run(&["index", "t.jsonl", "--json"]).ok())[3], count as u64);
+        let nearest = &desk.ask("My zebra needs attention").await.neighbours[0];
+        assert_eq!((nearest.id.as_str(), nearest.intent.as_str()), ("S-0", "delivery_problem"));
+        assert_eq!(desk.index(&relabelled).await.unchanged, count);
     }
 }
 
-#[test]
-fn prune_removes_what_the_files_no_longer_hold_in_this_source_alone() {
+#[tokio::test]
+async fn prune_removes_what_the_files_no_longer_hold_in_this_source_alone() {
     for count in [6, 60] {
-        let bench = Bench::empty();
         let tickets = small_tickets(count);
-        bench.write("t.jsonl", &tickets);
-        bench.run(&["index", "t.jsonl"]).ok();
-        let other = bench.run(&["index", "t.jsonl", "--source", "mail", "--json"]).ok();
-        assert_eq!(counts(&other)[1], count as u64, "equal ids of another source are other tickets");
-        bench.write("t.jsonl", tickets.lines().skip(2).map(|line| format!("{line}\n")).collect::<String>());
-        let pruned = bench.run(&["index", "t.jsonl", "--prune", "--json"]).ok();
-        assert_eq!(counts(&pruned)[3..], [count as u64 - 2, 2, 0]);
-        assert_eq!(pruned.json()["total"], 2 * count - 2);
+        let desk = Desk::of(&tickets).await;
+        let mail = IndexOptions { source: "mail".to_owned(), ..IndexOptions::default() };
+        assert_eq!(
+            desk.index_with(&tickets, &mail).await.added,
+            count,
+            "equal ids of another source are other tickets"
+        );
+        let fewer: String = tickets.lines().skip(2).map(|line| format!("{line}\n")).collect();
+        let pruned = desk.index_with(&fewer, &IndexOptions { prune: true, ..IndexOptions::default() }).await;
+        assert_eq!((pruned.unchanged, pruned.removed, pruned.rejected), (count - 2, 2, 0));
+        assert_eq!(pruned.total, 2 * count - 2);
     }
 }
 
@@ -121,17 +120,11 @@ fn csv_tsv_and_standard_input_give_the_same_store() {
     assert_eq!(counts(&outcome), [2, 0, 1, 1, 0, 0], "only the line break differs");
 }
 
-#[test]
-fn an_alias_is_indexed_under_its_intent() {
-    let bench = Bench::empty();
-    bench.write(
-        "taxonomy.toml",
-        "[[intent]]\nname = \"Refund/Exchange\"\naliases = [\"refund\"]\n[[intent]]\nname = \"b\"\n",
-    );
-    bench.write("t.csv", "text,intent\nmoney back please,REFUND\nhello,b\n");
-    bench.run(&["index", "t.csv", "--taxonomy", "taxonomy.toml"]).ok();
-    let found = bench.run(&["classify", "money back please", "--labeler", "vote", "--json"]).ok();
-    assert_eq!(found.json_lines()[0]["neighbours"][0]["intent"], "Refund/Exchange");
+#[tokio::test]
+async fn an_alias_is_indexed_under_its_intent() {
+    let taxonomy = "[[intent]]\nname = \"Refund/Exchange\"\naliases = [\"refund\"]\n[[intent]]\nname = \"b\"\n";
+    let desk = Desk::with_taxonomy("text,intent\nmoney back please,REFUND\nhello,b\n", taxonomy).await;
+    assert_eq!(desk.store.intents().await.unwrap(), [("Refund/Exchange".to_owned(), 1), ("b".to_owned(), 1)]);
 }
 
 #[test]

@@ -8,8 +8,8 @@ use tempfile::TempDir;
 use ticket_router::input::{self, InputOptions};
 use ticket_router::learn::index::{IndexOptions, index};
 use ticket_router::{
-    Classifier, Content as _, Decision, EdgeStore, Embedder, ErrorKind, Evidence, Label, Labeler, Result, Ticket,
-    VoteLabeler,
+    Classifier, Content as _, Decision, EdgeStore, Embedder, ErrorKind, Evidence, Label, Labeler, Options, ReasonCode,
+    Result, Ticket, VoteLabeler,
 };
 
 /// Counts letters: a small embedder of one's own.
@@ -90,9 +90,11 @@ async fn own_parts_work_together() {
     };
     let silent = stubborn(None).build().await.unwrap().classify(&Ticket::new("zzz")).await.unwrap();
     assert_eq!((silent.intent, silent.decision), (None, Decision::Review));
+    let mut careful = Options::default();
+    careful.min_confidence = Some(0.9);
     let unsure =
-        stubborn(Some("ay")).min_confidence(0.9).build().await.unwrap().classify(&Ticket::new("zzz")).await.unwrap();
-    assert_eq!(unsure.decision, Decision::Review, "the examples do not agree");
+        stubborn(Some("ay")).options(careful).build().await.unwrap().classify(&Ticket::new("zzz")).await.unwrap();
+    assert_eq!((unsure.decision, unsure.reason_code), (Decision::Review, ReasonCode::BelowMinimum));
 }
 
 #[tokio::test]

@@ -7,8 +7,10 @@ use rand::rngs::StdRng;
 use rand::seq::SliceRandom as _;
 use rand::{Rng as _, SeedableRng as _};
 use serde_json::{Value, json};
+use ticket_router::learn::index::IndexOptions;
+use ticket_router::measure::lint::{Corpus, Kind, LintReport, Suggestion, corrections, lint};
 
-use crate::fixture::{Bench, repository, small_tickets};
+use crate::fixture::{Bench, Desk, repository, small_tickets};
 
 /// Rows with the labels of `swapped` of them exchanged for other ones, and what those were.
 fn swap(mut rows: Vec<Value>, swapped: usize, seed: u64) -> (Vec<Value>, BTreeMap<String, String>) {
@@ -41,13 +43,17 @@ fn suggestions(report: &Value) -> &Vec<Value> {
     report["suggestions"].as_array().unwrap()
 }
 
-fn is_about_a_label(suggestion: &Value) -> bool {
-    ["mislabelled", "conflict"].contains(&suggestion["kind"].as_str().unwrap())
+fn is_about_a_label(suggestion: &Suggestion) -> bool {
+    [Kind::Mislabelled, Kind::Conflict].contains(&suggestion.kind)
 }
 
-#[test]
-fn swapped_labels_come_first_with_the_right_ones_suggested_and_the_corrections_bring_them_back() {
-    let bench = Bench::empty();
+async fn linted(desk: &Desk) -> LintReport {
+    let corpus = Corpus::read(desk.store.as_ref()).await.unwrap();
+    lint(&corpus, None, &|_, _| {}).unwrap()
+}
+
+#[tokio::test]
+async fn swapped_labels_come_first_with_the_right_ones_suggested_and_the_corrections_bring_them_back() {
     // Enough for the probe, and attributes that must survive.
     let (mut rows, right) = swap(small_rows(240), 12, 3);
     for row in &mut rows {
@@ -55,42 +61,33 @@ fn swapped_labels_come_first_with_the_right_ones_suggested_and_the_corrections_b
         row["created_at"] = json!("2026-03-01T08:00:00Z");
         row["tier"] = json!("gold");
     }
-    bench.write("t.jsonl", lines(&rows));
-    bench.run(&["index", "t.jsonl", "--source", "desk one"]).ok();
-    let report = bench.run(&["lint", "--json"]).ok().json();
-    assert_eq!((report["examples"].as_u64(), report["probe"].as_bool()), (Some(240), Some(true)));
-    let found = suggestions(&report);
-    let first: BTreeMap<String, String> = found[..right.len()]
-        .iter()
-        .map(|s| (s["id"].as_str().unwrap().to_owned(), s["suggested"].as_str().unwrap().to_owned()))
-        .collect();
+    let (desk, source) = (Desk::empty(), IndexOptions { source: "desk one".to_owned(), ..IndexOptions::default() });
+    desk.index_with(&lines(&rows), &source).await;
+    let report = linted(&desk).await;
+    assert_eq!((report.examples, report.probe), (240, true));
+    let found = &report.suggestions;
+    let first: BTreeMap<String, String> =
+        found[..right.len()].iter().map(|s| (s.id.clone().unwrap(), s.suggested.clone().unwrap())).collect();
     assert_eq!(first, right);
-    assert!(found[..right.len()].iter().all(|s| is_about_a_label(s) && s["source"] == "desk one"));
-    let scores: Vec<f64> = found.iter().map(|s| s["score"].as_f64().unwrap()).collect();
+    assert!(found[..right.len()].iter().all(|s| is_about_a_label(s) && s.source.as_deref() == Some("desk one")));
+    let scores: Vec<f32> = found.iter().map(|s| s.score).collect();
     assert!(scores.is_sorted_by(|a, b| a >= b) && scores.iter().all(|score| (0.0..=1.0).contains(score)));
-    let keys: Vec<&str> = found.iter().filter_map(|s| s["key"].as_str()).collect();
+    let keys: Vec<&String> = found.iter().filter_map(|s| s.key.as_ref()).collect();
     assert_eq!(keys.iter().collect::<HashSet<_>>().len(), keys.len(), "an example comes once");
 
-    let least = scores[right.len() - 1].to_string();
-    let run = bench.run(&["lint", "--corrections", "c.jsonl", "--min-score", &least]).ok();
-    let next = "12 corrections in c.jsonl; read them, take out what is wrong, then: ticket-router index c.jsonl --source \"desk one\"";
-    assert!(run.stderr.contains(next), "{}", run.stderr);
-    let corrections: Vec<Value> = fs::read_to_string(bench.dir.path().join("c.jsonl"))
-        .unwrap()
-        .lines()
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
-    for row in &corrections {
-        assert_eq!(row["intent"], json!(right[row["id"].as_str().unwrap()]));
-        assert_eq!(row["attributes"]["tier"], "gold");
-        assert_eq!(row["created_at"], "2026-03-01T08:00:00Z");
-        assert_eq!(row["reasoning"], Value::Null, "it argued for the old label");
+    let corrections = corrections(&report, "desk one", scores[right.len() - 1]);
+    assert_eq!(corrections.len(), 12);
+    for correction in &corrections {
+        assert_eq!(correction.intent, right[&correction.ticket.id]);
+        assert_eq!(correction.ticket.attributes["tier"], "gold");
+        assert_eq!(correction.ticket.created_at.as_deref(), Some("2026-03-01T08:00:00Z"));
+        assert_eq!(correction.reasoning, None, "it argued for the old label");
     }
-    let indexed = bench.run(&["index", "c.jsonl", "--source", "desk one", "--json"]).ok().json();
-    assert_eq!((indexed["updated"].as_u64(), indexed["added"].as_u64()), (Some(12), Some(0)), "{indexed}");
-    assert_eq!((indexed["embedded"].as_u64(), indexed["total"].as_u64()), (Some(0), Some(240)), "{indexed}");
-    let again = bench.run(&["lint", "--json"]).ok().json();
-    assert!(!suggestions(&again).iter().any(is_about_a_label), "{again}");
+    let rows: Vec<Value> = corrections.iter().map(|row| serde_json::to_value(row).unwrap()).collect();
+    let indexed = desk.index_with(&lines(&rows), &source).await;
+    assert_eq!((indexed.updated, indexed.added, indexed.embedded, indexed.total), (12, 0, 0, 240));
+    let again = linted(&desk).await.suggestions;
+    assert!(!again.iter().any(is_about_a_label), "{again:?}");
 }
 
 #[test]
@@ -121,7 +118,8 @@ fn a_file_of_corrections_is_private_for_one_source_and_never_replaced_unasked() 
     bench.write("mine.jsonl", "gone through by hand\n");
     bench.run(&["lint", "--corrections", "mine.jsonl"]).fails_with(&["mine.jsonl", "--force"]);
     assert_eq!(fs::read_to_string(bench.dir.path().join("mine.jsonl")).unwrap(), "gone through by hand\n");
-    bench.run(&["lint", "--corrections", "mine.jsonl", "--force", "--min-score", "0.8"]).ok();
+    let said = bench.run(&["lint", "--corrections", "mine.jsonl", "--force", "--min-score", "0.8"]).ok().stderr;
+    assert!(said.contains("then: ticket-router index mine.jsonl --source \"a\""), "{said}");
     let written = fs::read_to_string(bench.dir.path().join("mine.jsonl")).unwrap();
     assert!(right.keys().all(|id| written.contains(&format!("\"{id}\""))), "{written}");
     #[cfg(unix)]

@@ -110,7 +110,7 @@ fn another_ending_or_a_missing_folder_is_refused_before_anything_runs() {
 #[test]
 #[ignore = "needs chromium; scripts/test installs it where it can, and runs it"]
 fn the_page_works_in_a_browser() {
-    let bench = Bench::with_store();
+    let bench = Bench::with_model_and_store();
     let (browser, file) = (Browser::find(), report_of_vote(&bench));
     let page = browser.open(&bench, &file, "");
     assert!(page.console.is_empty(), "{:?}", page.console);

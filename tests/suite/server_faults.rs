@@ -9,11 +9,11 @@ use qdrant_client::qdrant::{
     CreateCollectionBuilder, Distance, PointStruct, RenameAliasBuilder, UpsertPointsBuilder, VectorParamsBuilder,
 };
 use ticket_router::input::{self, InputOptions};
-use ticket_router::learn::calibrate::{Entry, Setup, Stored};
 use ticket_router::learn::index::{IndexOptions, index};
+use ticket_router::pipeline::{Entry, Setup, Stored};
 use ticket_router::stages::confidence::Calibration;
 use ticket_router::store::{Connection, RebuildOptions, ServerStore};
-use ticket_router::{Content as _, ErrorKind, ExampleStore};
+use ticket_router::{Content as _, Embedder as _, ErrorKind, ExampleStore, HashEmbedder};
 use tonic::Code;
 
 use crate::contract::data::{DIMENSION, near, points};
@@ -201,6 +201,7 @@ async fn a_calibration_is_not_written_where_those_of_others_cannot_be_read() {
     let store = ServerStore::open_or_create(double.connection(), "desk", DIMENSION).await.unwrap();
     let calibration = Calibration { slope: 1.0, intercept: 0.0, threshold: Some(0.5), target: 0.9 };
     let entry = Entry {
+        key: None,
         setup: Setup::default(),
         calibration,
         confidence: 0.9,
@@ -374,7 +375,7 @@ async fn a_store_of_another_embedder_is_refused_and_can_be_rebuilt_keeping_the_o
     assert_eq!((old.count().await.unwrap(), old.info().await.unwrap().dimension), (30, DIMENSION));
     // Kept once more, it is the next one.
     double.run(&bench, &["index", "--rebuild", "--keep-old"]).ok();
-    assert_eq!(old.info().await.unwrap().dimension, 384);
+    assert_eq!(old.info().await.unwrap().dimension, HashEmbedder.dimension());
     // Without it, what nobody names any longer goes, and what is kept stays.
     double.run(&bench, &["index", "--rebuild"]).ok();
     let (collections, aliases) = double.names();

@@ -3,10 +3,14 @@
 use std::fs;
 
 use serde_json::{Value, json};
-use ticket_router::store::TAXONOMY_BLOB;
-use ticket_router::{Content as _, EdgeStore, ExampleStore as _, Taxonomy};
+use tempfile::TempDir;
+use ticket_router::data::taxonomy::{Finding, Kind, Severity};
+use ticket_router::learn::index::{IndexOptions, IndexReport, index};
+use ticket_router::learn::relabel::{Change, relabel};
+use ticket_router::store::{TAXONOMY_BLOB, taxonomy_of};
+use ticket_router::{Content as _, EdgeStore, Embedder as _, ExampleStore as _, HashEmbedder, Taxonomy};
 
-use crate::fixture::{Bench, Outcome, examples, small_tickets};
+use crate::fixture::{Bench, Desk, Outcome, examples, rows, small_tickets};
 
 const SMALL: &str = r#"
     fallback = "invoice_request"
@@ -42,14 +46,27 @@ fn kinds(outcome: &Outcome) -> Vec<String> {
     findings.iter().map(|finding| format!("{} {}", finding["level"], finding["kind"]).replace('"', "")).collect()
 }
 
-fn intents(bench: &Bench, question: &str) -> Vec<String> {
-    let answer = bench.run(&["classify", question, "--labeler", "vote", "--json"]).ok().json_lines().remove(0);
-    let neighbours = answer["neighbours"].as_array().unwrap();
-    neighbours.iter().map(|neighbour| neighbour["intent"].as_str().unwrap().to_owned()).collect()
+fn kinds_of(findings: &[Finding]) -> Vec<Kind> {
+    findings.iter().map(|finding| finding.kind).collect()
 }
 
-fn unchanged(outcome: &Outcome) -> [Value; 3] {
-    ["unchanged", "rejected", "embedded"].map(|key| outcome.json()[key].clone())
+const PARCEL: &str = "My parcel needs attention";
+
+/// The intent of the nearest example.
+async fn nearest(desk: &Desk, question: &str) -> String {
+    desk.ask(question).await.neighbours.swap_remove(0).intent
+}
+
+fn rename(old: &str, new: &str) -> Change {
+    Change::Rename { old: old.to_owned(), new: new.to_owned() }
+}
+
+fn under(taxonomy: &str) -> IndexOptions {
+    IndexOptions { taxonomy: Some(Taxonomy::from_toml(taxonomy, "test").unwrap()), ..IndexOptions::default() }
+}
+
+fn unchanged(report: &IndexReport) -> [usize; 3] {
+    [report.unchanged, report.rejected, report.embedded]
 }
 
 #[test]
@@ -94,43 +111,50 @@ fn a_check_compares_the_store_s_own_taxonomy_or_a_file_with_the_examples() {
     assert_eq!(kinds(&bare.run(&["taxonomy", "check", "--json"]).ok()), ["hint open"]);
 }
 
-#[test]
-fn a_rename_reaches_examples_references_and_answers_and_old_files_do_not_undo_it() {
-    let bench = bench(Some(SMALL));
-    let rename = ["taxonomy", "rename", "order_status", "where_is_it", "--json"];
-    let dry = bench.run(&[&rename[..], &["--dry-run"]].concat()).ok().json();
-    assert_eq!((&dry["examples"], &dry["references"], &dry["dry_run"]), (&json!(10), &json!(2), &json!(true)));
-    assert_eq!(intents(&bench, "My parcel needs attention")[0], "order_status", "a dry run writes nothing");
+#[tokio::test]
+async fn a_rename_reaches_examples_references_and_answers_and_old_files_do_not_undo_it() {
+    let (desk, tickets) = (Desk::with_taxonomy(&small_tickets(30), SMALL).await, small_tickets(30));
+    let change = rename("order_status", "where_is_it");
+    let dry = relabel(desk.store.as_ref(), &change, true).await.unwrap();
+    assert_eq!((dry.examples, dry.references, dry.dry_run), (10, 2, true));
+    assert_eq!(nearest(&desk, PARCEL).await, "order_status", "a dry run writes nothing");
 
-    let done = bench.run(&rename).ok().json();
-    assert_eq!((&done["from"], &done["into"]), (&json!(["order_status"]), &json!("where_is_it")));
-    assert_eq!((&done["examples"], &done["references"], &done["dry_run"]), (&json!(10), &json!(2), &json!(false)));
-    assert!(done["milliseconds"].as_f64().is_some());
-    assert_eq!(intents(&bench, "My parcel needs attention")[0], "where_is_it");
-    assert_eq!(kinds(&bench.run(&["taxonomy", "check", "--json"]).ok()), ["hint confused_with_one_way"]);
+    let done = relabel(desk.store.as_ref(), &change, false).await.unwrap();
+    assert_eq!((done.from, done.into.as_str()), (vec!["order_status".to_owned()], "where_is_it"));
+    assert_eq!((done.examples, done.references, done.dry_run), (10, 2, false));
+    assert_eq!(nearest(&desk, PARCEL).await, "where_is_it");
+    let stored = taxonomy_of(desk.store.as_ref()).await.unwrap();
+    assert_eq!(kinds_of(&stored.check(Some(&desk.store.intents().await.unwrap()))), [Kind::ConfusedWithOneWay]);
 
     // Last month's tickets, and the file that still has the old name.
-    assert_eq!(unchanged(&bench.run(&["index", "t.jsonl", "--json"]).ok()), [json!(30), json!(0), json!(0)]);
+    assert_eq!(unchanged(&desk.index(&tickets).await), [30, 0, 0]);
     for _ in 0..2 {
-        let again = bench.run(&["index", "t.jsonl", "--taxonomy", "taxonomy.toml", "--json"]).ok();
-        assert_eq!(unchanged(&again), [json!(30), json!(0), json!(0)]);
-        let note = again.json()["notes"][0].as_str().unwrap().to_owned();
-        assert!(note.contains("renamed \"order_status\" to \"where_is_it\"") && note.contains("change it there"));
-        assert_eq!(again.json()["written"], false);
+        let again = desk.index_with(&tickets, &under(SMALL)).await;
+        assert_eq!((unchanged(&again), again.written), ([30, 0, 0], false));
+        assert!(again.notes[0].contains("\"order_status\" to \"where_is_it\""), "{:?}", again.notes);
     }
-    assert_eq!(intents(&bench, "My parcel needs attention")[0], "where_is_it");
+    assert_eq!(nearest(&desk, PARCEL).await, "where_is_it");
+    let known = taxonomy_of(desk.store.as_ref()).await.unwrap();
+    assert_eq!(known.resolve("order_status"), Some("where_is_it"), "an evaluation's old labels are known");
+    // The file that was changed, and has no alias.
+    let new = desk.index_with(&tickets, &under(&SMALL.replace("order_status", "where_is_it"))).await;
+    assert_eq!((unchanged(&new), new.notes.len()), ([30, 0, 0], 0));
+
+    let back = relabel(desk.store.as_ref(), &rename("where_is_it", "order_status"), false).await.unwrap();
+    assert_eq!((back.examples, back.references), (10, 2));
+    assert_eq!(nearest(&desk, PARCEL).await, "order_status");
+}
+
+#[test]
+fn a_rename_on_the_command_line_says_what_it_did_and_a_check_that_a_file_has_the_old_name() {
+    let bench = bench(Some(SMALL));
+    let rename = ["taxonomy", "rename", "order_status", "where_is_it"];
+    let dry = bench.run(&[&rename[..], &["--dry-run", "--json"]].concat()).ok().json();
+    assert_eq!((&dry["examples"], &dry["references"], &dry["dry_run"]), (&json!(10), &json!(2), &json!(true)));
+    let done = bench.run(&rename).ok().stdout;
+    assert!(done.contains("\"order_status\" is \"where_is_it\": 10 examples, 2 references"), "{done}");
     let file = bench.run(&["taxonomy", "check", "--taxonomy", "taxonomy.toml", "--json"]).ok();
     assert_eq!(kinds(&file)[0], "warning renamed");
-    let eval = bench.run(&["eval", "t.jsonl", "--labeler", "vote", "--arms", "retrieved", "--json"]).ok().json();
-    assert_eq!(eval["unknown_gold"], 0);
-    // The file that was changed, and has no alias.
-    bench.write("taxonomy.toml", SMALL.replace("order_status", "where_is_it"));
-    let new = bench.run(&["index", "t.jsonl", "--taxonomy", "taxonomy.toml", "--json"]).ok();
-    assert_eq!((unchanged(&new), &new.json()["notes"]), ([json!(30), json!(0), json!(0)], &json!([])));
-
-    let back = bench.run(&["taxonomy", "rename", "where_is_it", "order_status"]).ok().stdout;
-    assert!(back.contains("\"where_is_it\" is \"order_status\": 10 examples, 2 references"), "{back}");
-    assert_eq!(intents(&bench, "My parcel needs attention")[0], "order_status");
 }
 
 #[test]
@@ -145,73 +169,74 @@ fn renames_that_cannot_be_are_one_clear_line() {
     Bench::empty().run(&["taxonomy", "rename", "a", "b"]).fails_with(&["no example store"]);
 }
 
-#[test]
-fn a_merge_leaves_one_intent_with_all_examples() {
-    let bench = bench(Some(SMALL));
-    let merge = ["taxonomy", "merge", "order_status", "invoice_request", "password_reset", "--json"];
-    let done = bench.run(&merge).ok().json();
-    assert_eq!(done["from"], json!(["order_status", "invoice_request"]));
-    assert_eq!((&done["examples"], &done["references"]), (&json!(20), &json!(3)));
-    assert_eq!(intents(&bench, "My invoice needs attention"), ["password_reset"; 5]);
-    let again = bench.run(&["index", "t.jsonl", "--taxonomy", "taxonomy.toml", "--json"]).ok();
-    assert_eq!(unchanged(&again), [json!(30), json!(0), json!(0)]);
-    assert_eq!(again.json()["notes"].as_array().unwrap().len(), 2);
-    assert_eq!(bench.run(&merge).ok().json()["examples"], 0, "a second time there is nothing to do");
+#[tokio::test]
+async fn a_merge_leaves_one_intent_with_all_examples() {
+    let desk = Desk::with_taxonomy(&small_tickets(30), SMALL).await;
+    let from = vec!["order_status".to_owned(), "invoice_request".to_owned()];
+    let merge = Change::Merge { from: from.clone(), into: "password_reset".to_owned() };
+    let done = relabel(desk.store.as_ref(), &merge, false).await.unwrap();
+    assert_eq!((done.from, done.examples, done.references), (from, 20, 3));
+    assert_eq!(desk.store.intents().await.unwrap(), [("password_reset".to_owned(), 30)]);
+    let again = desk.index_with(&small_tickets(30), &under(SMALL)).await;
+    assert_eq!((unchanged(&again), again.notes.len()), ([30, 0, 0], 2));
+    let second = relabel(desk.store.as_ref(), &merge, false).await.unwrap();
+    assert_eq!(second.examples, 0, "a second time there is nothing to do");
 }
 
-#[test]
-fn a_store_of_bare_labels_gets_a_taxonomy_that_stays_open() {
-    let bench = bench(None);
-    bench.run(&["taxonomy", "rename", "order_status", "where_is_it"]).ok();
-    assert_eq!(intents(&bench, "My parcel needs attention")[0], "where_is_it");
+#[tokio::test]
+async fn a_store_of_bare_labels_gets_a_taxonomy_that_stays_open() {
+    let desk = Desk::of(&small_tickets(30)).await;
+    relabel(desk.store.as_ref(), &rename("order_status", "where_is_it"), false).await.unwrap();
+    assert_eq!(nearest(&desk, PARCEL).await, "where_is_it");
     let new = "{\"id\": \"N\", \"text\": \"a zebra\", \"intent\": \"zoo\"}\n";
-    bench.write("t.jsonl", small_tickets(30) + new);
-    let indexed = bench.run(&["index", "t.jsonl", "--json"]).ok();
-    assert_eq!(unchanged(&indexed), [json!(30), json!(0), json!(1)]);
-    assert_eq!(indexed.json()["notes"], json!([]));
-    assert_eq!(intents(&bench, "a zebra")[0], "zoo", "a label that is not listed");
-    assert_eq!(kinds(&bench.run(&["taxonomy", "check", "--json"]).ok()), ["hint open"]);
-    bench.run(&["taxonomy", "rename", "zoo", "animals"]).ok();
-    assert_eq!(intents(&bench, "a zebra")[0], "animals");
+    let indexed = desk.index(&(small_tickets(30) + new)).await;
+    assert_eq!((unchanged(&indexed), indexed.notes.len()), ([30, 0, 1], 0));
+    assert_eq!(nearest(&desk, "a zebra").await, "zoo", "a label that is not listed");
+    let stored = taxonomy_of(desk.store.as_ref()).await.unwrap();
+    assert_eq!(kinds_of(&stored.check(Some(&desk.store.intents().await.unwrap()))), [Kind::Open]);
+    relabel(desk.store.as_ref(), &rename("zoo", "animals"), false).await.unwrap();
+    assert_eq!(nearest(&desk, "a zebra").await, "animals");
 }
 
 #[tokio::test]
 async fn a_rename_that_was_killed_after_its_first_write_knows_all_labels_and_is_completed() {
     for taxonomy in [Some(SMALL), None] {
-        let bench = bench(taxonomy);
-        {
-            let store = EdgeStore::open(&bench.store()).await.unwrap();
-            let before = ticket_router::store::taxonomy_of(&store).await.unwrap();
-            let edit = before.rename("order_status", "where_is_it").unwrap();
-            store.put_blob(TAXONOMY_BLOB, serde_json::to_vec(&edit.taxonomy).unwrap()).await.unwrap();
-            assert_eq!(store.intents().await.unwrap()[1].0, "order_status");
-        }
-        assert_eq!(intents(&bench, "My parcel needs attention")[0], "where_is_it");
-        let check = bench.run(&["taxonomy", "check", "--json"]).ok();
-        assert!(kinds(&check).iter().all(|kind| kind.starts_with("hint")), "{:?}", kinds(&check));
-        let second = bench.run(&["taxonomy", "rename", "order_status", "where_is_it", "--json"]).ok().json();
-        assert_eq!((&second["examples"], &second["references"]), (&json!(10), &json!(0)));
-        let store = EdgeStore::open(&bench.store()).await.unwrap();
-        assert_eq!(store.intents().await.unwrap()[2], ("where_is_it".to_owned(), 10));
+        let desk = match taxonomy {
+            Some(taxonomy) => Desk::with_taxonomy(&small_tickets(30), taxonomy).await,
+            None => Desk::of(&small_tickets(30)).await,
+        };
+        let before = taxonomy_of(desk.store.as_ref()).await.unwrap();
+        let edit = before.rename("order_status", "where_is_it").unwrap();
+        desk.store.put_blob(TAXONOMY_BLOB, serde_json::to_vec(&edit.taxonomy).unwrap()).await.unwrap();
+        assert_eq!(desk.store.intents().await.unwrap()[1].0, "order_status");
+        assert_eq!(nearest(&desk, PARCEL).await, "where_is_it");
+        let stored = taxonomy_of(desk.store.as_ref()).await.unwrap();
+        let found = stored.check(Some(&desk.store.intents().await.unwrap()));
+        assert!(found.iter().all(|finding| finding.level == Severity::Hint), "{found:?}");
+        let second = relabel(desk.store.as_ref(), &rename("order_status", "where_is_it"), false).await.unwrap();
+        assert_eq!((second.examples, second.references), (10, 0));
+        assert_eq!(desk.store.intents().await.unwrap()[2], ("where_is_it".to_owned(), 10));
     }
 }
 
-#[test]
-fn an_intent_of_a_thousand_examples_is_renamed_in_less_than_a_second() {
-    let bench = Bench::empty();
+#[tokio::test]
+async fn an_intent_of_a_thousand_examples_is_renamed_in_less_than_a_second() {
     let row = |i: usize| {
         let intent = if i < 1000 { "many" } else { "few" };
         format!("{{\"id\": \"{i}\", \"text\": \"ticket {i}\", \"intent\": \"{intent}\"}}\n")
     };
-    bench.write("t.jsonl", (0..1100).map(row).collect::<String>());
-    bench.run(&["index", "t.jsonl"]).ok();
-    let done = bench.run(&["taxonomy", "rename", "many", "lots", "--json"]).ok().json();
-    println!("1,000 examples renamed in {} ms", done["milliseconds"]);
-    assert_eq!(done["examples"], 1000);
-    assert!(done["milliseconds"].as_f64().unwrap() < 1000.0, "{done}");
-    let again = bench.run(&["index", "t.jsonl", "--json"]).ok();
-    assert_eq!(unchanged(&again), [json!(1100), json!(0), json!(0)]);
-    assert_eq!(intents(&bench, "ticket 7")[0], "lots");
+    let tickets = (0..1100).map(row).collect::<String>();
+    let folder = TempDir::new().unwrap();
+    let store = EdgeStore::open_or_create(folder.path(), HashEmbedder.dimension()).await.unwrap();
+    let run =
+        async || index(&store, &HashEmbedder, rows(&tickets), &IndexOptions::default(), &|_, _| {}).await.unwrap();
+    run().await;
+    let done = relabel(&store, &rename("many", "lots"), false).await.unwrap();
+    println!("1,000 examples renamed in {} ms", done.milliseconds);
+    assert_eq!(done.examples, 1000);
+    assert!(done.milliseconds < 1000.0, "{done:?}");
+    assert_eq!(unchanged(&run().await), [1100, 0, 0]);
+    assert_eq!(store.intents().await.unwrap(), [("few".to_owned(), 100), ("lots".to_owned(), 1000)]);
 }
 
 #[test]
@@ -241,16 +266,14 @@ fn answers_say_where_the_ticket_goes_and_by_which_rule() {
     assert!(answer.as_object().unwrap().contains_key("route"));
 }
 
-#[test]
-fn renaming_an_intent_of_the_example_desk_survives_its_own_file() {
-    let bench = Bench::with_store();
-    bench.run(&["taxonomy", "rename", "order_status", "where_is_it"]).ok();
-    let (tickets, taxonomy) = (examples("tickets.jsonl"), examples("taxonomy.toml"));
-    let args = ["index", tickets.to_str().unwrap(), "--taxonomy", taxonomy.to_str().unwrap(), "--json"];
-    assert_eq!(unchanged(&bench.run(&args).ok()), [json!(1083), json!(0), json!(0)]);
-    let store = fs::read_to_string(bench.store().join("CURRENT")).unwrap();
-    let blob = bench.store().join(store.trim()).join("blobs").join(TAXONOMY_BLOB);
-    let stored: Taxonomy = serde_json::from_slice(&fs::read(blob).unwrap()).unwrap();
+#[tokio::test]
+async fn renaming_an_intent_of_the_example_desk_survives_its_own_file() {
+    let desk = Desk::of_examples().await;
+    relabel(desk.store.as_ref(), &rename("order_status", "where_is_it"), false).await.unwrap();
+    let file = |name: &str| fs::read_to_string(examples(name)).unwrap();
+    let again = desk.index_with(&file("tickets.jsonl"), &under(&file("taxonomy.toml"))).await;
+    assert_eq!(unchanged(&again), [1083, 0, 0]);
+    let stored = taxonomy_of(desk.store.as_ref()).await.unwrap();
     assert!(stored.intents.iter().any(|intent| intent.name == "where_is_it"));
     assert_eq!(stored.renamed.len(), 1);
 }

@@ -90,7 +90,7 @@ impl Names {
 }
 
 /// Where a ticket goes.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Route {
     /// Who takes the ticket.
     pub queue: String,

@@ -1,6 +1,7 @@
 //! From an answer to the label. What the taxonomy allows is kept; the rest is left out and noted. Pure.
 
 use crate::claude::{Answer, TokenUsage};
+use crate::data::decision::Doubt;
 use crate::data::label::{Label, Usage};
 use crate::data::taxonomy::{Attribute, Taxonomy};
 use crate::stages::parse::ParsedAnswer;
@@ -48,25 +49,20 @@ fn value_of<'a>(attribute: &'a Attribute, given: &[(String, String)]) -> Result<
 }
 
 /// Why the answer needs a person, if it does.
-pub(super) fn doubt(answer: &Answer, named: Option<&str>, known: bool) -> Option<String> {
+pub(super) fn doubt(answer: &Answer, named: Option<&str>, known: bool) -> Option<Doubt> {
     match answer.stop_reason.as_deref() {
         Some("end_turn" | "stop_sequence") | None => {}
-        Some("refusal") => {
-            let category = answer.refusal_category().map(|category| format!(" ({category})")).unwrap_or_default();
-            return Some(format!("the model refused to answer{category}"));
-        }
+        Some("refusal") => return Some(Doubt::Refused(answer.refusal_category())),
         // A whole answer may have come before the limit; it is checked like any other.
         Some("max_tokens") if known => {}
-        Some("max_tokens") => return Some("the answer was cut off before it named an intent".into()),
-        Some("model_context_window_exceeded") => {
-            return Some("the ticket and its examples are too long for the model".into());
-        }
-        Some(other) => return Some(format!("the model stopped for an unknown reason ({other})")),
+        Some("max_tokens") => return Some(Doubt::CutOff),
+        Some("model_context_window_exceeded") => return Some(Doubt::TooLong),
+        Some(other) => return Some(Doubt::Stopped(other.to_owned())),
     }
     match (known, named) {
         (true, _) => None,
-        (false, Some(name)) => Some(format!("the model answered {name:?}, which is no intent of the taxonomy")),
-        (false, None) => Some("the answer holds no intent".into()),
+        (false, Some(name)) => Some(Doubt::NotInTaxonomy(name.to_owned())),
+        (false, None) => Some(Doubt::NoIntent),
     }
 }
 

@@ -3,6 +3,7 @@
 use super::answer::{doubt, read, usage};
 use super::{ClaudeLabeler, Offer};
 use crate::claude::{Answer, Message, Request};
+use crate::data::decision::Doubt;
 use crate::data::evidence::Evidence;
 use crate::data::label::Label;
 use crate::stages::parse::parse;
@@ -36,10 +37,12 @@ impl ClaudeLabeler {
             let answer = match self.ask(&request, label).await {
                 Ok(answer) => answer,
                 // An error that stops the run, or a request that waits for a batch, is not this ticket's matter.
-                Err(e) if e.kind() == ErrorKind::Stopped || label.usage.requests == 0 => return Err(e),
+                Err(e) if matches!(e.kind(), ErrorKind::Stopped | ErrorKind::Pending) || label.usage.requests == 0 => {
+                    return Err(e);
+                }
                 Err(e) => {
                     // The earlier answers were paid for: keep what is known of them.
-                    label.doubt = label.doubt.take().map(|doubt| format!("{doubt}; asking again failed: {e}"));
+                    label.doubt = label.doubt.take().map(|doubt| Doubt::AskedInVain(Box::new(doubt), e.to_string()));
                     return Ok(End::Settled);
                 }
             };
@@ -57,7 +60,7 @@ impl ClaudeLabeler {
             } else if !ended || text.trim().is_empty() {
                 return Ok(End::Settled);
             } else if offer.is_way_out(named.as_deref()) {
-                label.doubt = Some("the model finds no fitting intent in the shortlist".into());
+                label.doubt = Some(Doubt::NoneFits);
                 return Ok(End::NoIntent);
             } else if !std::mem::take(may_ask_back) {
                 return Ok(End::NoIntent);
@@ -72,7 +75,8 @@ impl ClaudeLabeler {
     /// Sends one request and adds what it used to the label.
     async fn ask(&self, request: &Request, label: &mut Label) -> Result<Answer> {
         let source = self.source.as_ref().ok_or_else(|| Error::internal("this labeler has no source of answers"))?;
-        let answer = source.send(request).await?;
+        let (answer, spared) = source.send(request).await?;
+        label.spared += spared;
         label.usage += usage(&answer.usage);
         label.cost_usd = label.cost_usd.zip(self.model.cost_of(&answer)).map(|(sum, cost)| sum + cost);
         label.request_id.clone_from(&answer.request_id);

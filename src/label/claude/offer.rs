@@ -21,6 +21,17 @@ pub enum IntentsMode {
     Shortlist,
 }
 
+impl IntentsMode {
+    /// Whether each prompt describes all intents of this taxonomy.
+    pub(super) fn is_all_of(self, taxonomy: &Taxonomy) -> bool {
+        match self {
+            Self::Auto => taxonomy.intents.len() <= ALL_INTENTS_UP_TO,
+            Self::All => true,
+            Self::Shortlist => false,
+        }
+    }
+}
+
 /// The intents that one request describes.
 pub(super) enum Offer<'a> {
     /// All intents, in the static part.
@@ -33,13 +44,8 @@ impl<'a> Offer<'a> {
     /// The offer of the first request. Where the shortlist is empty, it is all intents.
     pub(super) fn of(mode: IntentsMode, evidence: &'a Evidence) -> Self {
         let taxonomy = &evidence.taxonomy;
-        let all = match mode {
-            IntentsMode::Auto => taxonomy.intents.len() <= ALL_INTENTS_UP_TO,
-            IntentsMode::All => true,
-            IntentsMode::Shortlist => false,
-        };
         let mut names = evidence.shortlist();
-        if all || names.is_empty() {
+        if mode.is_all_of(taxonomy) || names.is_empty() {
             return Self::All;
         }
         names.extend(taxonomy.fallback.as_deref().filter(|fallback| !names.contains(fallback)));

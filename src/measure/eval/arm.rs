@@ -4,9 +4,8 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
-use crate::label::Labeler;
-use crate::pipeline::{DEFAULT_K, Examples, Judge, Strategy};
-use crate::stages::select::Selection;
+use crate::label::{CascadeLabeler, Labeler};
+use crate::pipeline::{Examples, Judge, Options};
 
 /// What an arm shows the labeler.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -34,39 +33,33 @@ pub struct Arm {
     pub labeler: Arc<dyn Labeler>,
     /// Who is asked again after it, to see whether the answer stays; not scored.
     pub again: Vec<Arc<dyn Labeler>>,
-    /// How many examples are shown.
-    pub k: usize,
-    /// How these are chosen from what was found.
-    pub selection: Selection,
-    /// How the labeler gets to an intent.
-    pub strategy: Strategy,
-    /// The confidence below which a ticket goes to review; the labeler's own unless given.
-    pub min_confidence: Option<f32>,
+    /// What is searched for, what is shown and what is asked for. All arms of an evaluation must
+    /// [search alike](Options::search_alike).
+    pub options: Options,
 }
 
 impl Arm {
     /// An arm with the usual settings.
     #[must_use]
     pub fn new(name: impl Into<String>, shows: Shows, labeler: Arc<dyn Labeler>) -> Self {
-        Self {
-            name: name.into(),
-            shows,
-            labeler,
-            again: Vec::new(),
-            k: DEFAULT_K,
-            selection: Selection::default(),
-            strategy: Strategy::default(),
-            min_confidence: None,
-        }
+        Self { name: name.into(), shows, labeler, again: Vec::new(), options: Options::default() }
+    }
+
+    /// The same with other settings.
+    #[must_use]
+    pub fn with_options(mut self, options: Options) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// Who labels, by name: with [`Options::cascade`] that is a cascade.
+    pub(super) fn labeler_name(&self) -> &str {
+        if self.options.cascade.is_some() { CascadeLabeler::NAME } else { self.labeler.name() }
     }
 
     /// A judge for the first answer, then one for each time that it is asked again.
-    pub(super) fn judges(&self, examples: &Examples) -> Vec<Judge> {
-        let judge = |labeler: &Arc<dyn Labeler>| {
-            Judge::new(Arc::clone(labeler), examples.clone(), self.k, self.min_confidence)
-                .with_selection(self.selection)
-                .with_strategy(self.strategy)
-        };
+    pub(super) fn judges(&self, examples: &Examples, options: &Options) -> Vec<Judge> {
+        let judge = |labeler: &Arc<dyn Labeler>| Judge::new(Arc::clone(labeler), examples.clone(), options.clone());
         std::iter::once(&self.labeler).chain(&self.again).map(judge).collect()
     }
 }

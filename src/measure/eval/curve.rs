@@ -9,8 +9,9 @@ use rand::seq::SliceRandom as _;
 use serde::Serialize;
 
 use super::run::{Answered, answer};
-use super::{EvalOptions, Progress, TemporaryStores};
+use super::{EvalOptions, TemporaryStores};
 use crate::data::ticket::LabelledTicket;
+use crate::pipeline::Progress;
 use crate::statistics::{real, wilson};
 use crate::{Error, Result};
 

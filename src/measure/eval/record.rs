@@ -3,9 +3,9 @@
 use serde::Serialize;
 
 use crate::Result;
+use crate::data::decision::Decision;
 use crate::data::ticket::LabelledTicket;
 use crate::pipeline::Classification;
-use crate::stages::decide::Decision;
 
 /// What became of a ticket. It holds texts, so it only goes into files that were asked for.
 #[derive(Debug, Clone, PartialEq, Serialize)]

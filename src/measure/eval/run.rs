@@ -1,21 +1,21 @@
 //! The answers of all arms to all tickets: embedded and searched for once.
 
-use futures::future::join_all;
-use futures::stream::{self, StreamExt as _};
+use std::pin::pin;
+use std::sync::Arc;
+
+use futures::StreamExt as _;
 use uuid::Uuid;
 
+use super::EvalOptions;
+use super::arm::Arm;
 use super::metrics::Scored;
-use super::stored::{StaticExamples, StoredIdentities};
-use super::{EvalOptions, Progress};
+use super::stored::StaticExamples;
 use crate::data::evidence::Candidate;
 use crate::data::taxonomy::Taxonomy;
 use crate::data::ticket::LabelledTicket;
-use crate::pipeline::{Classification, Embedded, Gathered, Judge, Retriever, Scope, WINDOW, let_arrive};
+use crate::pipeline::{Classification, Gathered, Needs, Options, Progress, Retriever, StoredIdentities, Task, run};
 use crate::stages::select::is_near_text;
 use crate::{Error, Result};
-
-/// How many tickets are embedded together.
-pub(crate) const EMBED_CHUNK: usize = 64;
 
 /// What came of some tickets; vectors run along the tickets.
 pub(super) struct Answered {
@@ -66,7 +66,7 @@ impl Answered {
 
 /// Runs every arm on every ticket.
 pub(super) async fn answer(
-    retriever: &Retriever,
+    retriever: &Arc<Retriever>,
     tickets: Vec<LabelledTicket>,
     options: &EvalOptions,
     progress: Progress<'_>,
@@ -74,6 +74,7 @@ pub(super) async fn answer(
     if tickets.is_empty() {
         return Err(Error::bad_input("there are no labelled tickets to evaluate on"));
     }
+    let search = common_search(&options.arms)?;
     let taxonomy = retriever.taxonomy();
     let identities = StoredIdentities::read(retriever).await?;
     let mut notes = Vec::new();
@@ -87,12 +88,10 @@ pub(super) async fn answer(
         .collect();
     let in_store = tickets.iter().filter(|(_, keys)| !keys.is_empty()).count();
     // The probe has learned from every stored ticket, so on those it would only recite.
-    let mut without_probe = !retriever.has_probe();
-    if !without_probe && in_store == given {
+    let would_recite = retriever.asks_probe(search) && in_store == given;
+    if would_recite {
         notes.push("all tickets are in the store, so the probe, which has learned from them, was left out".to_owned());
-        without_probe = true;
-    }
-    if !without_probe {
+    } else if retriever.asks_probe(search) {
         tickets.retain(|(_, keys)| keys.is_empty());
     }
     let dropped = given - tickets.len();
@@ -112,11 +111,11 @@ pub(super) async fn answer(
         seed: options.seed,
     };
     let mut arms = Vec::with_capacity(options.arms.len());
-    // Without the probe that it was made with a calibration does not hold.
-    let does_hold = retriever.has_probe() != without_probe;
     for arm in &options.arms {
-        let mut judges = arm.judges(&fixed.of(arm, &mut notes).await?);
-        if does_hold {
+        let options = Options { probe: arm.options.probe && !would_recite, ..arm.options.clone() };
+        let mut judges = arm.judges(&fixed.of(arm, &mut notes).await?, &options);
+        // Without the probe that it was made with a calibration does not hold.
+        if !would_recite {
             let mut calibrated = Vec::with_capacity(judges.len());
             for judge in judges {
                 let (judge, note) = judge.calibrated(retriever).await?;
@@ -130,65 +129,41 @@ pub(super) async fn answer(
     notes.dedup();
 
     let total = tickets.len() * arms.len();
-    let (mut done, arms) = (0, &arms);
-    let texts: Vec<_> = tickets.iter().map(|labelled| labelled.ticket.clone()).collect();
-    let chunks: Vec<_> = texts.chunks(EMBED_CHUNK).map(<[_]>::to_vec).collect();
     let mut answers: Vec<ArmAnswers> = arms.iter().map(|_| ArmAnswers::default()).collect();
     let mut has_duplicate = Vec::with_capacity(tickets.len());
-    let started = options.concurrency.max(1) * WINDOW;
-    let mut stream = stream::iter(chunks)
-        .map(|chunk| retriever.embed(chunk))
-        .buffered(2)
-        .flat_map(stream::iter)
-        .zip(stream::iter(excluded))
-        .map(|(embedded, exclude)| {
-            let scope = Scope { exclude, without_probe };
-            async { answer_all(retriever, arms, embedded, scope).await }
-        })
-        .buffered(started);
-    while let Some((is_duplicate, of_ticket)) = stream.next().await {
-        has_duplicate.push(is_duplicate);
-        for (arm, (answer, stable)) in answers.iter_mut().zip(of_ticket) {
-            // What is wrong with the set-up is no property of a ticket.
-            if let Err(e) = &answer
-                && e.is_fatal()
-            {
-                let e = e.clone();
-                let_arrive(stream, started).await;
-                return Err(e);
+    let task = |(labelled, exclude): (&LabelledTicket, Vec<Uuid>)| Task { ticket: labelled.ticket.clone(), exclude };
+    let tasks = tickets.iter().zip(excluded).map(task).collect();
+    // How often each arm answers a ticket, and what it is charged for.
+    let each: Vec<(usize, Needs)> = arms.iter().map(|judges| (judges.len(), judges[0].needs(taxonomy))).collect();
+    let mut stream = pin!(run(Arc::clone(retriever), arms.into_iter().flatten().collect(), tasks, options.concurrency));
+    while let Some(answered) = stream.next().await {
+        let answered = answered?;
+        has_duplicate.push(answered.gathered.as_deref().is_some_and(has_near_duplicate));
+        let mut of_ticket = answered.answers.into_iter();
+        for (arm, &(times, needs)) in answers.iter_mut().zip(&each) {
+            let (mut answer, stable) = one_answer(of_ticket.by_ref().take(times).collect());
+            if let Ok(answer) = &mut answer {
+                answer.latency_ms = answer.latency_ms.charged(needs);
             }
             arm.answers.push(answer);
             arm.stable.extend(stable);
         }
-        done += arms.len();
-        progress(done, total);
+        progress(has_duplicate.len() * each.len(), total);
     }
-    drop(stream);
     let taxonomy = Taxonomy::clone(&taxonomy);
     Ok(Answered { taxonomy, tickets, gold, has_duplicate, unknown_gold, in_store, dropped, arms: answers, notes })
 }
 
-/// An arm's answer to a ticket, and whether it stayed when it was asked again.
-type Answer = (Result<Classification>, Option<bool>);
-
-/// Whether the store holds a near-duplicate of a ticket, and what the arms answer.
-async fn answer_all(
-    retriever: &Retriever,
-    arms: &[Vec<Judge>],
-    embedded: Result<Embedded>,
-    scope: Scope,
-) -> (bool, Vec<Answer>) {
-    let gathered = match embedded {
-        Ok(embedded) => retriever.search(embedded, scope).await,
-        Err(e) => Err(e),
-    };
-    let gathered = match gathered {
-        Ok(gathered) => gathered,
-        Err(e) => return (false, arms.iter().map(|_| (Err(e.clone()), None)).collect()),
-    };
-    let judged = arms.iter().map(|judges| join_all(judges.iter().map(|judge| judge.judge(retriever, &gathered))));
-    let answers = join_all(judged).await.into_iter().map(one_answer).collect();
-    (has_near_duplicate(&gathered), answers)
+/// The options that all arms search by: a ticket is searched for once.
+fn common_search(arms: &[Arm]) -> Result<&Options> {
+    let first = arms.first().ok_or_else(|| Error::configuration("there are no arms to compare; give one at least"))?;
+    match arms.iter().find(|arm| !arm.options.search_alike(&first.options)) {
+        None => Ok(&first.options),
+        Some(other) => Err(Error::configuration(format!(
+            "the arms {} and {} differ in filter, probe or novelty; measure them in two evaluations",
+            first.name, other.name
+        ))),
+    }
 }
 
 /// Whether one of the examples that were found says nearly the same as the ticket. Its intent does
@@ -200,11 +175,10 @@ fn has_near_duplicate(gathered: &Gathered) -> bool {
     gathered.candidates.iter().any(is_near)
 }
 
-/// The first answer, unless a later one shows that the run must not go on.
-fn one_answer(mut answers: Vec<Result<Classification>>) -> Answer {
-    let intent = |answer: &Result<Classification>| answer.as_ref().ok().map(|answer| answer.intent.clone());
+/// The first answer, and whether it stayed when it was asked again.
+fn one_answer(mut answers: Vec<Result<Classification>>) -> (Result<Classification>, Option<bool>) {
+    let intent = |answer: &Result<Classification>| answer.as_ref().map(|answer| answer.intent.clone()).ok();
     let first = intent(&answers[0]);
     let stable = (answers.len() > 1).then(|| first.is_some() && answers.iter().all(|answer| intent(answer) == first));
-    let fatal = answers.iter().position(|answer| answer.as_ref().is_err_and(Error::is_fatal));
-    (answers.swap_remove(fatal.unwrap_or(0)), stable)
+    (answers.swap_remove(0), stable)
 }

@@ -8,10 +8,11 @@ use super::attributes::{self, AttributeScore};
 use super::metrics::{self, CaseScore, IntentScore, Scored};
 use super::record::Record;
 use super::run::ArmAnswers;
+use crate::data::decision::Decision;
 use crate::data::taxonomy::Taxonomy;
 use crate::data::ticket::LabelledTicket;
+use crate::label::CascadeLabeler;
 use crate::pipeline::Classification;
-use crate::stages::decide::Decision;
 use crate::statistics::reliability::{Bin, expected_calibration_error, reliability};
 use crate::statistics::{bootstrap, percentile, real, wilson};
 use crate::{Error, ErrorKind, Result};
@@ -68,7 +69,8 @@ pub struct ArmReport {
     pub cost_ci95: Option<(f64, f64)>,
     /// US$ for each ticket.
     pub cost_per_ticket_usd: Option<f64>,
-    /// Time from ticket to decision.
+    /// Time from ticket to decision: of embedding and search only what the arm needs, and no wait
+    /// for other tickets.
     pub latency_ms: Percentiles,
     /// Accuracy by case, where a column of cases was named; empty otherwise.
     pub cases: Vec<CaseScore>,
@@ -127,8 +129,9 @@ pub(super) fn arm(arm: &Arm, tested: Tested<'_>, of_arm: ArmAnswers) -> Result<A
     {
         return Err(Error::new(first.kind(), format!("no ticket could be classified: {first}")));
     }
-    let labeler = arm.labeler.name();
-    let escalated = (labeler == "cascade").then(|| answers.iter().filter(|answer| is_escalated(answer)).count());
+    let labeler = arm.labeler_name();
+    let escalated =
+        (labeler == CascadeLabeler::NAME).then(|| answers.iter().filter(|answer| is_escalated(answer)).count());
     let costs: Option<Vec<f64>> =
         answers.iter().map(|answer| answer.as_ref().map_or(Some(0.0), |answer| answer.cost_usd)).collect();
     let calibrated = answers.iter().flatten().any(|answer| answer.calibrated);

@@ -1,6 +1,7 @@
-//! What of the store an evaluation must know: which tickets are in it, and what static arms show.
+//! What static arms show.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
+use std::sync::Arc;
 
 use rand::SeedableRng as _;
 use rand::rngs::StdRng;
@@ -9,60 +10,22 @@ use uuid::Uuid;
 
 use super::arm::{Arm, Shows};
 use crate::Result;
-use crate::data::ticket::{LabelledTicket, text_hash};
-use crate::pipeline::{Examples, Retriever, Scope};
+use crate::data::ticket::LabelledTicket;
+use crate::pipeline::{Examples, Retriever, Scope, StoredIdentities};
 use crate::stages::select::select;
-use crate::store::Pages;
 
 /// So many tickets tell how long the examples are that retrieval shows.
 const MEASURED: usize = 64;
 /// So many drawn examples are looked at to find some of the right length in all.
 const TRIED: usize = 200;
 
-/// Who is in the store, by ticket id and by text.
-pub(crate) struct StoredIdentities {
-    by_id: HashMap<String, Vec<Uuid>>,
-    by_text: HashMap<String, Vec<Uuid>>,
-}
-
-impl StoredIdentities {
-    pub(crate) async fn read(retriever: &Retriever) -> Result<Self> {
-        let mut identities = Self { by_id: HashMap::new(), by_text: HashMap::new() };
-        let mut pages = Pages::of(retriever.store(), false);
-        while let Some(page) = pages.next().await? {
-            for stored in page {
-                let example = stored.example;
-                identities.by_id.entry(example.labelled.ticket.id).or_default().push(example.key);
-                identities.by_text.entry(example.text_hash).or_default().push(example.key);
-            }
-        }
-        Ok(identities)
-    }
-
-    /// The keys under which a ticket itself is in the store.
-    pub(crate) fn of(&self, labelled: &LabelledTicket) -> Vec<Uuid> {
-        let mut ticket = labelled.ticket.clone();
-        ticket.shorten();
-        let mut keys: Vec<Uuid> = [self.by_id.get(&ticket.id), self.by_text.get(&text_hash(&ticket.text))]
-            .into_iter()
-            .flatten()
-            .flatten()
-            .copied()
-            .collect();
-        keys.sort_unstable();
-        keys.dedup();
-        keys
-    }
-
-    /// All examples in a drawn order, save the tickets that are measured.
-    fn drawn(&self, seed: u64, measured: &[Vec<Uuid>]) -> Vec<Uuid> {
-        let measured: HashSet<Uuid> = measured.iter().flatten().copied().collect();
-        let mut keys: Vec<Uuid> =
-            self.by_text.values().flatten().copied().filter(|key| !measured.contains(key)).collect();
-        keys.sort_unstable();
-        keys.shuffle(&mut StdRng::seed_from_u64(seed));
-        keys
-    }
+/// All examples in a drawn order, save the tickets that are measured.
+fn drawn_keys(identities: &StoredIdentities, seed: u64, measured: &[Vec<Uuid>]) -> Vec<Uuid> {
+    let measured: HashSet<Uuid> = measured.iter().flatten().copied().collect();
+    let mut keys: Vec<Uuid> = identities.keys().filter(|key| !measured.contains(key)).collect();
+    keys.sort_unstable();
+    keys.shuffle(&mut StdRng::seed_from_u64(seed));
+    keys
 }
 
 /// What the arms of one evaluation show beside what is retrieved.
@@ -85,7 +48,7 @@ impl StaticExamples<'_> {
             (Shows::Retrieved, _) => return Ok(Examples::Retrieved),
             (Shows::Static, Some(given)) => given.to_vec(),
             (Shows::Static, None) => {
-                let drawn = self.draw(arm.k).await?;
+                let drawn = self.draw(arm.options.k).await?;
                 notes.push(format!(
                     "the arm {} shows {} examples drawn from the store with seed {}; give your own with --static FILE",
                     arm.name,
@@ -101,7 +64,7 @@ impl StaticExamples<'_> {
 
     async fn draw(&self, count: usize) -> Result<Vec<LabelledTicket>> {
         let mut drawn = Vec::with_capacity(count);
-        for key in self.identities.drawn(self.seed, self.excluded).into_iter().take(count) {
+        for key in drawn_keys(self.identities, self.seed, self.excluded).into_iter().take(count) {
             let (page, _) = self.retriever.store().scroll(Some(key), 1, false).await?;
             drawn.extend(page.into_iter().map(|stored| stored.example.labelled));
         }
@@ -126,7 +89,7 @@ impl StaticExamples<'_> {
             "the arm {} shows {} examples of {total} bytes in all; {} retrieved ones have {target} on average",
             arm.name,
             taken.len(),
-            arm.k
+            arm.options.k
         ));
         Ok(taken)
     }
@@ -137,11 +100,12 @@ impl StaticExamples<'_> {
         let step = self.tickets.len().div_ceil(MEASURED).max(1);
         let sample = self.tickets.iter().step_by(step).map(|labelled| labelled.ticket.clone()).collect();
         let excluded = self.excluded.iter().step_by(step);
+        let options = Arc::new(arm.options.clone());
         let (mut total, mut searched) = (0, 0);
         for (embedded, exclude) in self.retriever.embed(sample).await.into_iter().zip(excluded) {
-            let scope = Scope { exclude: exclude.clone(), ..Scope::default() };
+            let scope = Scope { options: Arc::clone(&options), exclude: exclude.clone() };
             let gathered = self.retriever.search(embedded?, scope).await?;
-            let shown = select(&gathered.candidates, &gathered.votes, arm.k, arm.selection);
+            let shown = select(&gathered.candidates, &gathered.votes, options.k, options.selection);
             total += shown.iter().map(|chosen| length(&chosen.candidate.example.labelled)).sum::<usize>();
             searched += 1;
         }

@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::pipeline::{Retriever, Strategy};
+use super::{Options, Retriever};
+use crate::data::ticket::text_hash;
 use crate::stages::confidence::Calibration;
 use crate::store::{CALIBRATION_BLOB, ExampleStore, manifest_of};
 use crate::{Error, Result};
@@ -15,7 +16,8 @@ const VERSION: u32 = 1;
 /// When more than this share of the examples has changed, the user is told.
 const STALE_SHARE: f64 = 0.1;
 
-/// What answers depend on: a calibration that was made under another set-up is refused.
+/// What answers depend on: a calibration that was made under another set-up is refused. It is kept
+/// beside the [`key`](Setup::key), so that a note can say what differs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Setup {
     /// The model; `None` for a labeler without one.
@@ -34,9 +36,34 @@ pub struct Setup {
     pub filter: String,
     /// Whether tickets unlike everything seen go to review.
     pub unknown: bool,
+    /// Of a cascade the confidence from which on the vote's answer is taken.
+    #[serde(default)]
+    pub threshold: Option<String>,
 }
 
 impl Setup {
+    /// What a calibration holds for, in sixteen letters. It is made of names and values that are
+    /// chosen here and in [`Options`](super::Options), so it stays when types are renamed.
+    #[must_use]
+    pub fn key(&self) -> String {
+        let yes = |is_so: bool| Some(if is_so { "yes" } else { "no" }.to_owned());
+        let parts = [
+            ("model", self.model.clone()),
+            ("prompt", self.prompt.clone()),
+            ("examples", self.examples.clone()),
+            ("embedder", Some(self.embedder.clone())),
+            ("strategy", Some(self.strategy.clone())),
+            ("probe", yes(self.probe)),
+            ("filter", Some(self.filter.clone())),
+            ("novelty", yes(self.unknown)),
+            ("cascade", self.threshold.clone()),
+        ];
+        let lines = parts.into_iter().filter_map(|(name, value)| Some(format!("{name}={}\n", Value::from(value?))));
+        let mut key = text_hash(&lines.collect::<String>());
+        key.truncate(16);
+        key
+    }
+
     /// What differs from another one, in words; `None` where nothing does.
     fn difference(&self, now: &Self) -> Result<Option<String>> {
         let json = |setup: &Self| serde_json::to_value(setup).map_err(|e| unwritable(&e));
@@ -45,6 +72,8 @@ impl Setup {
         let words = changed.map(|(key, was)| match (was, &now[key.as_str()]) {
             // Nobody knows them by heart.
             (Value::String(_), Value::String(_)) if key == "prompt" => "the prompt or the intents in it".to_owned(),
+            // What earlier versions did not keep.
+            (Value::Null, is) => format!("{key} (unknown then, {is} now)"),
             (was, is) => format!("{key} ({was} then, {is} now)"),
         });
         let words: Vec<String> = words.collect();
@@ -55,6 +84,10 @@ impl Setup {
 /// The calibration of one labeler.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
+    /// The [`key`](Setup::key) of what it holds for; earlier versions had none, and what they wrote
+    /// is compared name by name.
+    #[serde(default)]
+    pub key: Option<String>,
     /// What it holds for.
     #[serde(flatten)]
     pub setup: Setup,
@@ -166,7 +199,7 @@ impl Stored {
         let stored = Self::read(store).await?;
         let Some(entry) = stored.labelers.get(labeler) else { return Ok((None, None)) };
         let again = format!("run again: ticket-router calibrate FILE --labeler {labeler}");
-        if let Some(difference) = entry.setup.difference(setup)? {
+        if let Some(difference) = entry.difference(setup)? {
             let note = format!(
                 "the calibration of {labeler}{} is not used, since it was made under another set-up: {difference}; {again}",
                 of(entry.made_at.as_ref())
@@ -199,6 +232,15 @@ impl Stored {
 }
 
 impl Entry {
+    /// Why it does not hold for a set-up, in words.
+    fn difference(&self, now: &Setup) -> Result<Option<String>> {
+        match &self.key {
+            Some(key) if *key == now.key() => Ok(None),
+            Some(_) => Ok(self.setup.difference(now)?.or_else(|| Some("what it depends on".to_owned()))),
+            None => self.setup.difference(now),
+        }
+    }
+
     fn changed_by(&self, changed_in_place: usize) -> usize {
         self.changed + changed_in_place.saturating_sub(self.changed_in_place)
     }
@@ -212,11 +254,11 @@ impl Entry {
 
 /// The score from which on a cascade takes the vote's answer, if the store was calibrated for it and
 /// that fits; and in words where it is from, or why there is none.
-pub async fn cascade_threshold(retriever: &Retriever, strategy: Strategy) -> Result<(Option<f32>, String)> {
+pub async fn cascade_threshold(retriever: &Retriever, options: &Options) -> Result<(Option<f32>, String)> {
     let stored = Stored::read(retriever.store()).await?;
     stored.cascade.map_or_else(
         || Ok((None, "the store is not calibrated; ticket-router calibrate FILE finds a threshold".to_owned())),
-        |entry| entry.fitting(&retriever.setup(strategy)),
+        |entry| entry.fitting(&retriever.setup(options)),
     )
 }
 
@@ -266,12 +308,14 @@ mod tests {
             probe: true,
             filter: String::new(),
             unknown: true,
+            threshold: None,
         }
     }
 
     fn stored() -> Stored {
         let calibration = Calibration { slope: 1.25, intercept: -0.1, threshold: Some(0.8751), target: 0.97 };
         let entry = Entry {
+            key: Some(setup().key()),
             setup: setup(),
             calibration,
             confidence: 0.9,
@@ -296,6 +340,15 @@ mod tests {
     }
 
     #[test]
+    fn the_key_stays_and_differs_with_every_part() {
+        assert_eq!(setup().key(), "d110e8dba69f0937");
+        let entry = stored().labelers.remove("claude").unwrap();
+        assert_eq!(entry.difference(&setup()).unwrap(), None);
+        let other = Entry { key: Some("another".into()), ..entry };
+        assert_eq!(other.difference(&setup()).unwrap().unwrap(), "what it depends on");
+    }
+
+    #[test]
     fn a_difference_names_what_changed_and_both_values() {
         let said = |change: fn(&mut Setup)| {
             let mut now = setup();
@@ -312,18 +365,32 @@ mod tests {
             |now: &mut Setup| now.examples = Some("9 nearest".into()),
             |now: &mut Setup| now.filter = "language".into(),
             |now: &mut Setup| now.unknown = false,
+            |now: &mut Setup| now.threshold = Some("0.7".into()),
         ] {
             assert!(said(change).is_some());
+            let mut now = setup();
+            change(&mut now);
+            assert_ne!(now.key(), setup().key());
         }
     }
 
     #[test]
     fn what_earlier_versions_stored_can_still_be_read() {
         let mut json: Value = serde_json::from_slice(&stored().to_json().unwrap()).unwrap();
-        json["labelers"]["claude"].as_object_mut().unwrap().remove("made_at").unwrap();
+        for key in ["made_at", "key"] {
+            json["labelers"]["claude"].as_object_mut().unwrap().remove(key).unwrap();
+        }
+        // What an earlier version learned of a cascade does not say with which threshold.
+        let mut cascade = json["labelers"]["claude"].clone();
+        cascade.as_object_mut().unwrap().remove("threshold").unwrap();
+        json["labelers"]["cascade"] = cascade;
         json["cascade"] = serde_json::json!({"threshold": 0.8, "target": 0.97, "confidence": 0.9, "probe": true});
         let read = Stored::from_json(json.to_string().as_bytes()).unwrap();
         assert_eq!((read.labelers["claude"].made_at.as_ref(), read.labelers["claude"].n), (None, 1540));
+        assert_eq!(read.labelers["claude"].difference(&setup()).unwrap(), None);
+        let now = Setup { threshold: Some("0.7".into()), ..setup() };
+        let difference = read.labelers["cascade"].difference(&now).unwrap();
+        assert_eq!(difference.unwrap(), "threshold (unknown then, \"0.7\" now)");
         assert_eq!(read.cascade.unwrap().fitting(&setup()).unwrap().0, Some(0.8));
     }
 
