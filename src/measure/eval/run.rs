@@ -134,7 +134,7 @@ pub(super) async fn answer(
     let task = |(labelled, exclude): (&LabelledTicket, Vec<Uuid>)| Task { ticket: labelled.ticket.clone(), exclude };
     let tasks = tickets.iter().zip(excluded).map(task).collect();
     // How often each arm answers a ticket, and what it is charged for.
-    let each: Vec<(usize, Needs)> = arms.iter().map(|judges| (judges.len(), judges[0].needs(taxonomy))).collect();
+    let each: Vec<(usize, Needs)> = arms.iter().map(|judges| (judges.len(), judges[0].needs(&taxonomy))).collect();
     let mut stream = pin!(run(Arc::clone(retriever), arms.into_iter().flatten().collect(), tasks, options.concurrency));
     while let Some(answered) = stream.next().await {
         let answered = answered?;
