@@ -22,6 +22,11 @@ pub fn examples(file: &str) -> PathBuf {
     repository().join("examples_db").join(file)
 }
 
+/// A file of BANKING77, which is measured on and not shipped.
+pub fn banking77(file: &str) -> PathBuf {
+    repository().join("../shared/data/banking77").join(file)
+}
+
 /// A folder to run the program in, removed at the end of the test. The embedder needs no model unless the test is
 /// about what a model brings: to load it takes longer than most of what a test looks at.
 pub struct Bench {
@@ -58,6 +63,13 @@ impl Bench {
     pub fn with_model_and_store() -> Self {
         let bench = Self::with_model();
         copy_dir(INDEXED_WITH_MODEL.path(), &bench.store());
+        bench
+    }
+
+    /// With that model and a store of BANKING77's training file.
+    pub fn with_banking77() -> Self {
+        let bench = Self::with_model();
+        copy_dir(BANKING77.path(), &bench.store());
         bench
     }
 
@@ -137,6 +149,14 @@ impl Outcome {
 // Built once; tests work on copies of them.
 static INDEXED: LazyLock<TempDir> = LazyLock::new(|| indexed(&Bench::empty()));
 static INDEXED_WITH_MODEL: LazyLock<TempDir> = LazyLock::new(|| indexed(&Bench::with_model()));
+static BANKING77: LazyLock<TempDir> = LazyLock::new(|| {
+    let dir = TempDir::new().unwrap();
+    let train = banking77("train.csv");
+    let args =
+        ["index", train.to_str().unwrap(), "--intent-column", "category", "--store", dir.path().to_str().unwrap()];
+    Bench::with_model().run(&args).ok();
+    dir
+});
 static SMALL: LazyLock<TempDir> = LazyLock::new(|| {
     let bench = Bench::empty();
     bench.write("examples.jsonl", small_tickets(30));

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::fixture::{Bench, examples, repository};
+use crate::fixture::{Bench, banking77, examples};
 
 fn classify(bench: &Bench, args: &[&str]) -> Value {
     let all = [&["classify", "--labeler", "vote", "--json"], args].concat();
@@ -156,10 +156,7 @@ fn an_answer_shows_what_was_considered_what_was_chosen_and_why() {
 #[test]
 #[ignore = "needs BANKING77 in ../shared/data/banking77; scripts/test runs it where it is"]
 fn banking77_without_a_taxonomy() {
-    let data = repository().join("../shared/data/banking77");
-    let bench = Bench::empty();
-    let (train, test) = (data.join("train.csv"), data.join("test.csv"));
-    bench.run(&["index", train.to_str().unwrap(), "--intent-column", "category"]).ok();
+    let (bench, test) = (Bench::with_banking77(), banking77("test.csv"));
     let args =
         ["classify", "--input", test.to_str().unwrap(), "--intent-column", "category", "--labeler", "vote", "--json"];
     let gold: Vec<String> = csv_column(&std::fs::read_to_string(&test).unwrap());

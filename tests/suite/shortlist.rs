@@ -5,7 +5,7 @@ use std::fmt::Write as _;
 use serde_json::Value;
 
 use crate::double::{Double, InTurn, error, tagged};
-use crate::fixture::{Bench, Outcome};
+use crate::fixture::{Bench, Outcome, banking77};
 
 const TEXT: &str = "Where is my order? Has it been shipped yet? CV-48213";
 const SHORTLIST: [&str; 5] = ["classify", TEXT, "--json", "--intents", "shortlist"];
@@ -110,9 +110,8 @@ fn an_estimate_counts_the_request_of_its_mode() {
 #[test]
 #[ignore = "needs BANKING77 in ../shared/data/banking77; scripts/test runs it where it is"]
 fn banking77_by_shortlist_takes_at_most_45_percent_of_the_bytes() {
-    let data = crate::fixture::repository().join("../shared/data/banking77");
     let bench = Bench::empty();
-    let train = std::fs::read_to_string(data.join("train.csv")).unwrap();
+    let train = std::fs::read_to_string(banking77("train.csv")).unwrap();
     // One in twelve is enough to be near every ticket. (A text may span lines; such rows are
     // cut, and rejected.)
     let mut lines = train.lines();
@@ -121,7 +120,7 @@ fn banking77_by_shortlist_takes_at_most_45_percent_of_the_bytes() {
         let _ = writeln!(sample, "{line}");
     }
     bench.write("sample.csv", sample);
-    let taxonomy = data.join("taxonomy.toml");
+    let taxonomy = banking77("taxonomy.toml");
     let args = ["index", "sample.csv", "--intent-column", "category", "--taxonomy", taxonomy.to_str().unwrap()];
     let indexed = bench.run(&args);
     assert!(bench.store().is_dir(), "{}", indexed.stderr);
