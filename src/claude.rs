@@ -6,6 +6,7 @@
 
 mod batch;
 mod client;
+#[doc(hidden)]
 pub mod estimate;
 mod http;
 mod journal;
@@ -17,14 +18,24 @@ mod retry;
 mod source;
 mod wire;
 
+#[doc(hidden)]
 pub use batch::{BatchSettings, Batches};
 pub use client::{Client, ClientSettings};
 pub use http::Credentials;
-pub use journal::{Journal, RequestKey};
-pub use ledger::{Ledger, Totals};
-pub use models::{Model, Models, Price, Sampling, ThinkingRule};
+pub use journal::Journal;
+#[doc(hidden)]
+pub use journal::RequestKey;
+pub use ledger::Ledger;
+#[doc(hidden)]
+pub use ledger::Totals;
+pub use models::{Model, Models};
+#[doc(hidden)]
+pub use models::{Price, Sampling, ThinkingRule};
 pub use pace::PaceLimits;
-pub use source::{AnswerSource, Asked, Pending};
+pub use source::AnswerSource;
+#[doc(hidden)]
+pub use source::{Asked, Pending};
+#[doc(hidden)]
 pub use wire::{Answer, CacheControl, Message, OutputConfig, OutputFormat, Request, SystemBlock, Thinking, TokenUsage};
 
 /// The default model.

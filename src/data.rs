@@ -8,6 +8,7 @@ mod error;
 pub mod evidence;
 pub mod example;
 pub mod label;
+#[doc(hidden)]
 pub mod probe;
 pub mod taxonomy;
 pub mod ticket;

@@ -14,7 +14,9 @@ mod remembering;
 #[cfg(feature = "fastembed")]
 mod worker;
 
-pub use self::bm25::{Bm25, Bm25Settings};
+#[doc(hidden)]
+pub use self::bm25::Bm25;
+pub use self::bm25::Bm25Settings;
 #[cfg(feature = "fastembed")]
 use self::fastembed::PROVIDED;
 #[cfg(feature = "fastembed")]
@@ -22,6 +24,7 @@ pub use self::fastembed::{DEFAULT_MODEL, FastEmbedder, INT8_MODEL};
 pub use self::hash::HashEmbedder;
 #[cfg(feature = "fastembed")]
 pub use self::locate::ModelPaths;
+#[doc(hidden)]
 pub use self::remembering::Remembering;
 pub use crate::statistics::cosine;
 

@@ -31,6 +31,9 @@
 //! text        one line, excerpts
 //! ```
 //!
+//! Modules that this page does not list (`cli`, `measure`, `report`, `stages`), and what else it hides, belong to the
+//! program: the command line, the tests and the benchmarks use them, and they may change in any release.
+//!
 //! To bring your own store, embedder or labeler, implement [`ExampleStore`], [`Embedder`] or [`Labeler`].
 
 #[cfg(feature = "claude")]
@@ -43,9 +46,12 @@ pub mod embed;
 pub mod input;
 pub mod label;
 pub mod learn;
+#[doc(hidden)]
 pub mod measure;
 pub mod pipeline;
+#[doc(hidden)]
 pub mod report;
+#[doc(hidden)]
 pub mod stages;
 mod statistics;
 pub mod store;
@@ -65,7 +71,8 @@ pub use label::{CascadeLabeler, Labeler, VoteLabeler};
 #[cfg(feature = "claude")]
 pub use label::{ClaudeLabeler, IntentsMode};
 pub use pipeline::{Classification, Classifier, ClassifierBuilder, Options};
-pub use stages::prompt::AnswerForm;
+pub use stages::prompt::{AnswerForm, Prompts};
+pub use stages::select::Selection;
 #[cfg(feature = "embedded")]
 pub use store::EdgeStore;
 #[cfg(feature = "server")]

@@ -23,17 +23,22 @@ mod runner;
 mod served;
 
 pub use builder::ClassifierBuilder;
+#[doc(hidden)]
 pub use calibrations::{CascadeEntry, Entry, Setup, Stored, cascade_threshold};
 pub use classification::{Classification, Considered, Latency, Neighbour, SCHEMA, Step};
 pub use hierarchy::Strategy;
 pub(crate) use identities::StoredIdentities;
 pub(crate) use judge::Needs;
+#[doc(hidden)]
 pub use judge::{Examples, Judge};
 pub use options::Options;
+#[doc(hidden)]
 pub use retriever::{Embedded, Gathered, Retriever, Scope};
+#[doc(hidden)]
 pub use runner::{Answered, Task, run};
 
 /// Told how many of how many answers are in.
+#[doc(hidden)]
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Send + Sync);
 
 /// The default number of examples that a prompt shows.

@@ -50,14 +50,18 @@ pub use edge::EdgeStore;
 pub use filter::{Condition, Filter};
 #[cfg(all(feature = "embedded", feature = "server"))]
 pub use location::{StoreLocation, StoreOptions};
+#[doc(hidden)]
 pub use manifest::{FORMAT_VERSION, Manifest};
 pub use memory::MemoryStore;
+#[doc(hidden)]
 pub use pages::Pages;
+#[doc(hidden)]
 pub use reader::Reader;
 pub use revision::{Revision, Revisions};
 #[cfg(feature = "server")]
 pub use server::{Connection, ServerStore};
 pub use settings::{CollectionSettings, Quantization};
+#[doc(hidden)]
 pub use snapshot::Snapshot;
 
 /// Name of the blob that holds the [`Manifest`].

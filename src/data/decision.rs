@@ -101,6 +101,7 @@ impl Doubt {
 }
 
 /// Why a ticket is routed or reviewed, with the figures.
+#[doc(hidden)]
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Reason {
@@ -121,6 +122,7 @@ pub enum Reason {
 }
 
 /// What the confidence of an answer was compared with. Shares are 0 to 1.
+#[doc(hidden)]
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Standard {
@@ -205,6 +207,7 @@ impl Reason {
 }
 
 /// The nearest example of a novel ticket.
+#[doc(hidden)]
 #[derive(Debug, Clone, PartialEq)]
 pub struct Nearest {
     /// Its ticket id.

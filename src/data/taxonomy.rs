@@ -15,10 +15,15 @@ mod near;
 mod route;
 
 pub use attribute::{Attribute, AttributeValue};
+#[doc(hidden)]
 pub use check::{Finding, Kind, Severity};
+#[doc(hidden)]
 pub use edit::{Edit, Renamed};
+#[doc(hidden)]
 pub use levels::{Level, Levels};
-pub use route::{Names, Route, Rule};
+#[doc(hidden)]
+pub use route::Names;
+pub use route::{Route, Rule};
 
 /// The intents of a desk. Read from TOML with [`Taxonomy::from_toml`], or made of the labels
 /// that a store holds with [`Taxonomy::from_labels`].
