@@ -10,7 +10,7 @@ use syn::{Attribute, Item, UseTree, Visibility};
 use crate::fixture::repository;
 
 /// Public types at most. The aim is 90.
-const MOST: usize = 175;
+const MOST: usize = 182;
 
 type Place = Vec<String>;
 
