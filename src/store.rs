@@ -5,11 +5,11 @@
 //!
 //! - **Readers** hold a [`Snapshot`]: one generation, read for as long as it is held, with its typed manifest and
 //!   taxonomy, its probe and its calibrations. A [`Reader`] follows the store: each ticket gets the newest snapshot,
-//!   and one that is under way keeps its own. A [`Revision`] tells that something is new.
+//!   and a ticket that is under way keeps its own. A [`Revision`] tells that something is new.
 //! - **Large changes** fill the next generation, a [`Rebuild`], and put it in place in one step. One rebuild is under
 //!   way at a time: it holds a lease, for which the next one waits.
 //! - **Small changes** (an example that is learned, a rename, a calibration) are written to the generation that is
-//!   served, by many at a time. Those that come during a rebuild are in its content too when it is served.
+//!   served, by many at a time. Those that come during a rebuild are in the next generation too when it is served.
 //!
 //! `docs/decisions.md` says why.
 
@@ -72,7 +72,7 @@ pub const CALIBRATION_BLOB: &str = "calibration.json";
 pub const PROBE_BLOB: &str = "probe.bin";
 /// Name of the blob that holds the taxonomy.
 pub const TAXONOMY_BLOB: &str = "taxonomy.json";
-/// All blobs that belong to a store's content.
+/// All blobs that belong to a generation.
 pub const BLOBS: [&str; 4] = [MANIFEST_BLOB, TAXONOMY_BLOB, PROBE_BLOB, CALIBRATION_BLOB];
 
 /// A question to a store: the nearest examples by either vector.
@@ -82,7 +82,7 @@ pub struct Query {
     pub dense: Vec<f32>,
     /// The ticket's words.
     pub sparse: SparseVector,
-    /// How many hits of each kind.
+    /// How many hits by each kind of vector.
     pub limit: usize,
     /// Only examples that pass.
     pub filter: Filter,
@@ -117,16 +117,16 @@ pub struct Hits {
 pub struct RebuildOptions {
     /// Length of the dense vectors.
     pub dimension: usize,
-    /// How words become sparse vectors in the new content; examples that are learned meanwhile get theirs by it.
+    /// How words become sparse vectors in the next generation, also for examples that are learned meanwhile.
     pub bm25: Bm25Settings,
-    /// Whether its vectors are of another embedder than those that are served.
+    /// Whether its vectors come from another embedder than those that are served.
     pub other_vectors: bool,
     /// About how many points will come; 0 when nobody knows. To write more of them takes longer.
     pub points: usize,
-    /// Whether the content that is replaced stays beside the new one, where the store can.
+    /// Whether the generation that is replaced is kept, where the store can do that.
     pub keep_old: bool,
-    /// The name of a rebuild that a kill must not undo: one of the same name goes on with what
-    /// it had. Without a name, an unfinished rebuild is removed by the next one.
+    /// The name of a rebuild that a kill must not undo: the next rebuild of the same name goes on with what it had. An
+    /// unfinished rebuild without a name is removed by the next one.
     pub resume: Option<String>,
 }
 
@@ -137,13 +137,13 @@ pub struct StoreInfo {
     pub location: String,
     /// What answers there, with its version.
     pub engine: String,
-    /// The folder or the collection that holds the served content.
+    /// The folder or the collection of the generation that is served.
     pub content: String,
     /// Length of the dense vectors.
     pub dimension: usize,
     /// Bytes on disk, where the store can tell.
     pub disk_bytes: Option<u64>,
-    /// How the content is kept.
+    /// How the examples are kept.
     pub settings: CollectionSettings,
 }
 
@@ -179,7 +179,7 @@ pub trait Content: Send + Sync {
     async fn info(&self) -> Result<StoreInfo>;
 }
 
-/// A generation that is read for as long as it is held, whatever becomes of the store. Small changes of the
+/// A generation that can be read for as long as it is held, whatever becomes of the store. Small changes of the
 /// generation itself are seen.
 #[derive(Clone)]
 pub struct Pinned {
@@ -199,10 +199,10 @@ impl std::fmt::Debug for Pinned {
 ///
 /// The contract, which `tests/suite/contract.rs` holds against every store:
 /// writes are durable and seen by all readers when the call returns; writing the same again
-/// changes nothing; readers see either the old content or the new one of a rebuild, never a
+/// changes nothing; readers see either the old generation or the next one, never a
 /// part. With [`Query::exact`] and one shard, the same data and query give the same hits in
 /// every store, with scores to 1e-4. One rebuild is under way at a time; small writes may come from many
-/// sides, also during a rebuild, whose content has them too when it is served.
+/// sides, also during a rebuild; the next generation has them too when it is served.
 ///
 /// Errors are of kind [`Store`](crate::ErrorKind::Store).
 #[async_trait]
@@ -210,7 +210,7 @@ pub trait ExampleStore: Content {
     /// The generation that is served now, to be read for as long as it is held.
     async fn snapshot(&self) -> Result<Pinned>;
 
-    /// Tells of every change: at once of one by this process, within two seconds of one by another.
+    /// Tells of every change: of this process's at once, of another's within two seconds.
     fn revisions(&self) -> watch::Receiver<Arc<Revision>>;
 
     /// Adds examples, or replaces those of the same key.
@@ -229,35 +229,34 @@ pub trait ExampleStore: Content {
     /// Writes a named blob in one step.
     async fn put_blob(&self, name: &str, content: Vec<u8>) -> Result<()>;
 
-    /// Starts a new content beside what is served, empty unless it is resumed. Readers see
-    /// the old content until [`Rebuild::commit`]; dropped before that, it leaves no trace,
-    /// unless it has a name. Where another rebuild is under way it waits a while, and then fails and names it.
+    /// Starts the next generation beside the one that is served; it is empty unless it is resumed. Readers see the
+    /// old generation until [`Rebuild::commit`]. A rebuild that is dropped before that leaves no trace, unless it
+    /// has a name. Where another rebuild is under way, this waits a while, and then fails and names the other.
     async fn rebuild(&self, options: RebuildOptions) -> Result<Box<dyn Rebuild>>;
 }
 
-/// A store's next content, while it is being filled.
+/// A store's next generation, while it is being filled.
 #[async_trait]
 pub trait Rebuild: Send {
     /// Adds examples.
     async fn upsert(&mut self, points: Vec<Point>) -> Result<()>;
 
-    /// A named blob of the new content.
+    /// A named blob of the next generation.
     async fn blob(&mut self, name: &str) -> Result<Option<Vec<u8>>>;
 
-    /// Writes a named blob; all examples that were added before it are durable then.
+    /// Writes a named blob. When this returns, all examples that were added before are durable.
     async fn put_blob(&mut self, name: &str, content: Vec<u8>) -> Result<()>;
 
-    /// Makes it durable and puts it in the place of the old content in one step.
+    /// Makes the generation durable, and serves it in one step.
     async fn commit(self: Box<Self>) -> Result<()>;
 }
 
-/// The taxonomy of a store: the one it was given, with the store's labels where that one is open,
-/// or the labels alone.
+/// The taxonomy of a store: the one that it was given, or its labels. An open taxonomy gets the labels too.
 pub async fn taxonomy_of(store: &dyn Content) -> Result<Taxonomy> {
     snapshot::taxonomy(store, store.blob(TAXONOMY_BLOB).await?.as_deref()).await
 }
 
-/// A store's manifest, with all small changes counted in; `None` where no index run has completed.
+/// A store's manifest, in which all small changes are counted; `None` where no index run has completed.
 pub async fn manifest_of(store: &dyn ExampleStore) -> Result<Option<Manifest>> {
     let Some(json) = store.blob(MANIFEST_BLOB).await? else { return Ok(None) };
     let mut manifest = Manifest::from_json(&json)?;
@@ -265,7 +264,7 @@ pub async fn manifest_of(store: &dyn ExampleStore) -> Result<Option<Manifest>> {
     Ok(Some(manifest))
 }
 
-/// Who this is, for those who wait for a lease.
+/// A name for this process, for those who wait for its lease.
 #[cfg(any(feature = "embedded", feature = "server"))]
 fn holder() -> String {
     let name = std::env::args_os().next().map(std::path::PathBuf::from);

@@ -3,15 +3,16 @@
 //! Logic is tested in this process on a `fixture::Desk`; the program is started, in a `fixture::Bench`, for what the
 //! command line promises.
 //!
-//! Where a new test goes: what the program does by command in `index`, `classify`, `eval`
-//! (`eval_arms`, `eval_figures`, `eval_honest`), `calibrate`, `lint`, `store`, `taxonomy`; what is retrieved and how it is used in `retrieval`, the way down a taxonomy in
-//! `hierarchy`; in `attributes` and `shortlist` what is asked beside the intent and which
-//! intents are offered; messages about bad input and a bad set-up in `bad_input`; the API's
-//! behaviour in `claude_*`, against the double in `raw_double` where it must misbehave; killed
-//! runs in `kill`; what every store must do in `contract`, readers that run while others write in `follow`, and a Qdrant server's misbehaviour in
-//! `server_faults`, both against `qdrant_double`; rendered prompts and request bodies in `prompts`; the library in `library`, how it works on many tickets at once in `pipeline`;
-//! the provided models in `embedders`; `examples_db` itself in `data`; the documentation in `docs`; the order of the layers in
-//! `layers`; how many types are public in `surface`. Pure stages have their tests beside them in `src`.
+//! Where a new test goes: what the program does by command in `index`, `classify`, `eval` (`eval_arms`,
+//! `eval_figures`, `eval_honest`), `calibrate`, `lint`, `store`, `taxonomy`; what is retrieved and how it is used
+//! in `retrieval`, the way down a taxonomy in `hierarchy`; in `attributes` and `shortlist` what is asked beside the
+//! intent and which intents are offered; messages about bad input and a bad set-up in `bad_input`; the API's
+//! behaviour in `claude_*`, against the double in `raw_double` where it must misbehave; killed runs in `kill`; what
+//! every store must do in `contract`, readers that run while others write in `follow`, and a Qdrant server's
+//! misbehaviour in `server_faults`, both against `qdrant_double`; rendered prompts and request bodies in `prompts`;
+//! the library in `library`, how it works on many tickets at once in `pipeline`; the provided models in
+//! `embedders`; `examples_db` itself in `data`; the documentation in `docs`; the order of the layers in `layers`;
+//! how many types are public in `surface`. Pure stages have their tests beside them in `src`.
 
 #![expect(
     clippy::unwrap_used,

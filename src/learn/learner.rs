@@ -1,7 +1,7 @@
 //! Learns one labelled ticket at a time: a correction counts from the next classification on.
 //!
-//! The example goes into the content that is served, which is never looked through for it. What is changed like this lies
-//! outside the graph and is compared one by one, so that many changes are folded in by a rebuild in the background.
+//! The example is written to the generation that is served, without a scan of the store. Such examples lie outside the
+//! graph, and a search compares each of them. So after many small changes a rebuild in the background folds them in.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -15,9 +15,9 @@ use crate::embed::{Bm25, Embedder, embed_checked};
 use crate::store::{ExampleStore, Manifest, Reader};
 use crate::{Error, Result};
 
-/// After so many small changes they are folded in.
+/// Small changes are folded in after so many.
 const FOLDED_COUNT: usize = 2_000;
-/// In a store of more examples than this, already when one in so many has changed.
+/// In a store of more examples than this, small changes are folded in when one example in so many has changed.
 const FOLDED_STORE: usize = 4_000;
 const FOLDED_SHARE: usize = 20;
 
@@ -28,13 +28,14 @@ pub struct Learner {
 }
 
 impl Learner {
-    /// For the store that `embedder` has filled; fails as [`Reader::open`] does.
+    /// A learner for the store that `embedder` has filled. Fails as [`Reader::open`] does.
     pub async fn open(store: Arc<dyn ExampleStore>, embedder: Arc<dyn Embedder>) -> Result<Self> {
         Ok(Self { reader: Reader::open(store, embedder).await?, folding: Arc::default() })
     }
 
-    /// Takes in a labelled ticket of a source, or what has become of it, and returns its key. It is durable then, and
-    /// the next search finds it. Fails for an empty text, and for an intent that the taxonomy does not list.
+    /// Adds or changes the example of a labelled ticket, and returns its key. When this returns, the change is
+    /// durable and the next search finds it. Fails for an empty text, and for an intent that the taxonomy does not
+    /// list.
     pub async fn learn(&self, source: &str, mut labelled: LabelledTicket) -> Result<Uuid> {
         let snapshot = self.reader.snapshot().await;
         if self.reader.is_behind(&snapshot) {
@@ -69,7 +70,7 @@ impl Learner {
         Ok(key)
     }
 
-    /// Takes an example out; one that is not there is no error.
+    /// Removes an example. It is no error when there is none.
     pub async fn forget(&self, key: Uuid) -> Result<()> {
         self.reader.store().delete(vec![key]).await?;
         self.fold_in_when_due(self.reader.snapshot().await.manifest());
@@ -89,7 +90,7 @@ impl Learner {
         let (store, embedder) = (Arc::clone(self.reader.store()), Arc::clone(self.reader.embedder()));
         let folding = Arc::clone(&self.folding);
         tokio::spawn(async move {
-            // Tried again with the next change.
+            // The next change tries it again.
             if let Err(e) = fold_in(store.as_ref(), embedder.as_ref()).await {
                 tracing::warn!("small changes could not be folded in: {e}");
             }
@@ -104,7 +105,7 @@ impl std::fmt::Debug for Learner {
     }
 }
 
-/// Builds a store's content anew from what it holds, with nothing embedded again.
+/// Builds the next generation from what the store holds. Nothing is embedded again.
 pub async fn fold_in(store: &dyn ExampleStore, embedder: &dyn Embedder) -> Result<()> {
     let options = IndexOptions { rebuild: true, ..IndexOptions::default() };
     index(store, embedder, Vec::new(), &options, &|_, _| {}).await.map(|_| ())

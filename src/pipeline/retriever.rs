@@ -150,8 +150,8 @@ impl Retriever {
         self.search(embedded, scope).await
     }
 
-    /// Embeds tickets together and searches for one after the other. So the work is spread over the time in which earlier
-    /// tickets wait for their answers, and no search waits for another.
+    /// Embeds tickets together and searches for one after the other. So the work is spread over the time in which
+    /// earlier tickets wait for their answers, and no search waits for another.
     pub(super) async fn gather_all(&self, tickets: Vec<(Ticket, Scope)>) -> Vec<Result<Gathered>> {
         let (tickets, scopes): (Vec<_>, Vec<_>) = tickets.into_iter().unzip();
         let mut gathered = Vec::with_capacity(tickets.len());

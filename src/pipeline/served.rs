@@ -1,4 +1,4 @@
-//! What a search needs of a store, made of a snapshot once.
+//! What a search needs of a store, made once from each snapshot.
 
 use std::sync::{Arc, OnceLock};
 
@@ -16,7 +16,7 @@ use crate::store::Snapshot;
 pub(super) struct Served {
     pub(super) snapshot: Arc<Snapshot>,
     pub(super) bm25: Bm25,
-    /// The store's probe, where it is of use.
+    /// The store's probe, where it helps.
     probe: Option<Probe>,
     levels: OnceLock<Levels>,
 }
@@ -33,7 +33,7 @@ impl Served {
         self.probe.as_ref().filter(|_| options.probe)
     }
 
-    /// What candidates, and the probe unless it is left out, say of a ticket.
+    /// What the neighbours say of a ticket, and the probe unless it is left out.
     pub(super) fn votes(&self, candidates: &[Candidate], vector: &[f32], options: &Options) -> Vec<Vote> {
         match self.probe(options) {
             Some(probe) => rank::combine(candidates, probe, vector),

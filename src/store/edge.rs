@@ -46,7 +46,7 @@ pub struct EdgeStore {
     settings: CollectionSettings,
 }
 
-/// What the store and its rebuilds have in common.
+/// What the store and its rebuilds share.
 struct Shared {
     root: PathBuf,
     current: RwLock<Arc<Serving>>,
@@ -59,7 +59,7 @@ struct Shared {
     _lock: File,
 }
 
-/// What small writes write to beside the engine.
+/// What small writes are noted in, beside the engine.
 struct Writing {
     journal: Journal,
     /// What a rebuild that is under way has missed.
@@ -75,14 +75,14 @@ impl Shared {
         self.writing.lock().map_err(|_| poisoned())
     }
 
-    /// The folders of replaced generations that somebody still reads.
+    /// The folders of replaced generations that are still read.
     fn held(&self) -> Result<Vec<Generation>> {
         let mut replaced = self.replaced.lock().map_err(|_| poisoned())?;
         replaced.retain(|serving| serving.strong_count() > 0);
         Ok(replaced.iter().filter_map(Weak::upgrade).map(|serving| serving.generation.clone()).collect())
     }
 
-    /// Serves the next generation, which has this journal.
+    /// Serves the next generation with its journal.
     fn switch(&self, writing: &mut Writing, next: Serving, journal: Journal) -> Result<()> {
         let revision = first_revision(&next.generation, journal.changes);
         writing.journal = journal;
@@ -151,7 +151,7 @@ impl EdgeStore {
         .await
     }
 
-    /// The same, with settings for what it builds from now on.
+    /// The same store, with settings for what it builds from now on.
     #[must_use]
     pub fn with_settings(mut self, settings: CollectionSettings) -> Self {
         self.settings = settings;
@@ -193,7 +193,7 @@ impl EdgeStore {
             let serving = shared.current()?;
             let shard = serving.shard_alone()?;
             if !writing.journal.is_empty() {
-                // What is done again when the store is opened must not come after what is done now.
+                // The journal is done again when the store is opened, and must not undo this change.
                 shard.flush();
                 writing.journal.restart(&serving.generation, 0)?;
             }
@@ -219,7 +219,8 @@ impl EdgeStore {
             let mut writing = shared.writing()?;
             let serving = shared.current()?;
             let changed = entry.examples();
-            // Before the engine has it: what it refuses is refused again when the store is opened, and skipped.
+            // The journal comes first. A change that the engine refuses is refused again when the store is opened,
+            // and skipped.
             serving.check(&entry)?;
             writing.journal.append(&entry)?;
             let done = serving.repeat_one(entry);
@@ -326,7 +327,7 @@ impl ExampleStore for EdgeStore {
     async fn put_blob(&self, name: &str, content: Vec<u8>) -> Result<()> {
         let (name, shared) = (name.to_owned(), Arc::clone(&self.shared));
         off_thread(move || {
-            // Alone: two at once would write into the same draft.
+            // One at a time: two would write into the same draft.
             let mut writing = shared.writing()?;
             shared.current()?.generation.put_blob(&name, &content)?;
             if let Some(missed) = writing.missed.as_mut() {
@@ -341,7 +342,7 @@ impl ExampleStore for EdgeStore {
     async fn rebuild(&self, options: RebuildOptions) -> Result<Box<dyn Rebuild>> {
         if options.keep_old {
             return Err(Error::bad_input(
-                "a store in a folder does not keep its old content; copy it first: ticket-router store copy FROM TO",
+                "a store in a folder does not keep its old generation; copy it first: ticket-router store copy FROM TO",
             ));
         }
         let rebuild = EdgeRebuild::start(Arc::clone(&self.shared), self.settings.clone(), options).await?;
@@ -358,7 +359,7 @@ fn poisoned() -> Error {
     Error::internal("an earlier call on the store panicked; restart the program")
 }
 
-/// Runs blocking work on a thread of its own kind; a panic of the engine becomes an error.
+/// Runs blocking work off the async threads. A panic of the engine becomes an error.
 async fn off_thread<T: Send + 'static>(work: impl FnOnce() -> Result<T> + Send + 'static) -> Result<T> {
     tokio::task::spawn_blocking(work).await.map_err(|e| {
         Error::store(format!("the embedded engine stopped: {e}; check the free disk space and try again"))

@@ -53,7 +53,7 @@ impl Filter {
         Ok(filter)
     }
 
-    /// The same, with only examples of these intents.
+    /// The same filter, and only examples of these intents.
     #[must_use]
     pub fn within(mut self, intents: Vec<String>) -> Self {
         self.must.push(Condition::OneOf("intent".into(), intents));

@@ -31,7 +31,7 @@ pub enum StoreLocation {
 /// How a store is opened.
 #[derive(Clone)]
 pub struct StoreOptions {
-    /// How Qdrant keeps what is built from now on.
+    /// How Qdrant keeps the generations that are built from now on.
     pub settings: CollectionSettings,
     /// The key that a server asks for.
     pub api_key: Option<String>,

@@ -23,15 +23,15 @@ pub struct Manifest {
     pub embedder: String,
     /// Length of its vectors.
     pub dimension: usize,
-    /// What it makes of a fixed text.
+    /// The embedding of a fixed text.
     pub probe: Vec<f32>,
     /// How words become sparse vectors.
     pub bm25: Bm25Settings,
-    /// How many examples there were when the store was last built as a whole.
+    /// How many examples there were when the generation was built.
     #[serde(default)]
     pub examples: usize,
-    /// How many were changed in place since then: the store itself counts them now, see [`manifest_of`](super::manifest_of);
-    /// what is written here is what the version before counted.
+    /// How many were changed in place since then: the store itself counts them now, see
+    /// [`manifest_of`](super::manifest_of); what is written here is what the version before counted.
     #[serde(default)]
     pub changed_in_place: usize,
 }
@@ -51,7 +51,7 @@ impl Manifest {
         })
     }
 
-    /// Reads the stored form; a newer format is refused before anything else is looked at.
+    /// Reads the stored form. A newer format is refused before anything else is read.
     pub fn from_json(bytes: &[u8]) -> Result<Self> {
         #[derive(Deserialize)]
         struct Format {

@@ -38,7 +38,7 @@ pub struct MemoryStore {
 #[derive(Debug)]
 struct Shared {
     served: RwLock<Held>,
-    /// Held by whoever writes; what a rebuild that is under way has missed.
+    /// The notes for a rebuild that is under way. Whoever writes holds the lock.
     missed: Mutex<Option<Missed>>,
     /// The content of a named rebuild that was dropped, with its name.
     unfinished: Mutex<Option<(String, Generation)>>,

@@ -1,5 +1,5 @@
-//! What small changes touch while a rebuild is under way. Its content is made of what was there before, so it is
-//! brought up to date with them before it is served.
+//! Notes on the small changes during a rebuild. The next generation is made from what was there before, so these
+//! changes are repeated in it before it is served.
 
 use std::collections::BTreeSet;
 
@@ -13,14 +13,14 @@ use crate::{Error, Result};
 pub(super) struct Missed {
     /// In their order. Done first: what else became of an example is told by its key.
     pub(super) relabels: Vec<(String, String)>,
-    /// Examples that were written or removed; what they are is what the old content says in the end.
+    /// Examples that were written or removed. The old generation tells in the end what became of them.
     pub(super) keys: BTreeSet<Uuid>,
     /// Blobs that were written.
     pub(super) blobs: BTreeSet<String>,
 }
 
 impl Missed {
-    /// Fails where what was missed cannot be taken over: vectors are of use to their own embedder alone.
+    /// Fails where the changes cannot be repeated: the vectors of one embedder are of no use to another.
     pub(super) fn check(&self, options: &RebuildOptions) -> Result<()> {
         if !options.other_vectors || self.keys.is_empty() {
             return Ok(());

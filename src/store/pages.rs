@@ -5,7 +5,7 @@ use uuid::Uuid;
 use super::{Content, StoredExample};
 use crate::Result;
 
-/// Examples of a page: some megabytes with their vectors.
+/// How many examples a page has: some megabytes with their vectors.
 const PAGE: usize = 1_024;
 
 /// Goes through all examples of a store in the order of their keys.

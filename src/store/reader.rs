@@ -1,4 +1,4 @@
-//! Follows a store: each search gets the newest snapshot, and one that is under way keeps its own.
+//! Follows a store: each search gets the newest snapshot, and a search that is under way keeps its own.
 
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::{Duration, Instant};
@@ -9,24 +9,24 @@ use super::{ExampleStore, Revision, Snapshot};
 use crate::embed::Embedder;
 use crate::{Error, Result};
 
-/// After a failure the store is asked again this much later.
+/// How long after a failure the store is asked again.
 const PAUSE: Duration = Duration::from_secs(1);
 
-/// Reads a store, whatever is written to it meanwhile.
+/// Reads a store while others write to it.
 pub struct Reader {
     store: Arc<dyn ExampleStore>,
     embedder: Arc<dyn Embedder>,
     revisions: watch::Receiver<Arc<Revision>>,
     state: RwLock<State>,
-    /// One at a time looks what is new.
+    /// Held by the one task that looks for changes.
     turn: Mutex<()>,
 }
 
 struct State {
     snapshot: Arc<Snapshot>,
-    /// What was looked at last, whether or not it is served.
+    /// The revision that was looked at last, whether or not it is served.
     seen: Arc<Revision>,
-    /// From when on a failed look is repeated.
+    /// When a failed look is repeated.
     again: Option<Instant>,
 }
 
@@ -61,14 +61,14 @@ impl Reader {
         &self.embedder
     }
 
-    /// What is known, without looking whether there is something new.
+    /// The snapshot that is served, without a look for a newer one.
     #[must_use]
     pub fn known(&self) -> Arc<Snapshot> {
         Arc::clone(&self.state.read().unwrap_or_else(PoisonError::into_inner).snapshot)
     }
 
-    /// The newest snapshot that can be served: where a new one cannot be read, or was built with another embedder, the
-    /// one before it goes on serving, and the log says so.
+    /// The newest snapshot that can be served. Where a new one cannot be read, or was built with another embedder,
+    /// the old one goes on serving, and the log says so.
     pub async fn snapshot(&self) -> Arc<Snapshot> {
         if let Some(current) = self.current() {
             return current;
@@ -80,7 +80,7 @@ impl Reader {
         self.look().await
     }
 
-    /// Whether the store serves another generation than this snapshot's, which then could not be taken over.
+    /// Whether the store serves another generation than that of this snapshot, which could not be taken over.
     #[must_use]
     pub fn is_behind(&self, snapshot: &Snapshot) -> bool {
         self.revisions.borrow().generation != snapshot.generation()
@@ -111,7 +111,7 @@ impl Reader {
             Ok(Some(snapshot)) => {
                 let old = std::mem::replace(&mut state.snapshot, snapshot);
                 drop(before);
-                // With the last one that reads a replaced generation its folder goes, which may take a while.
+                // With its last reader, the folder of a replaced generation is removed, which may take a while.
                 tokio::task::spawn_blocking(move || drop(old));
             }
             Ok(None) => {}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-/// The state of a store, compared for equality alone: whatever changes, changes it.
+/// The state of a store. Two are only compared for equality: every change makes another one.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Revision {
     /// The generation that is served.
@@ -17,10 +17,10 @@ pub struct Revision {
 }
 
 impl Revision {
-    /// Under what the tag of the examples is kept.
+    /// The name under which the tag of the examples is kept.
     pub const EXAMPLES: &str = "examples";
 
-    /// That of a generation which nobody has changed yet.
+    /// The revision of a generation that nobody has changed yet.
     #[must_use]
     pub fn of(generation: impl Into<String>) -> Self {
         Self { generation: generation.into(), ..Self::default() }
@@ -56,20 +56,20 @@ impl Revisions {
         self.0.subscribe()
     }
 
-    /// The one that is known.
+    /// The revision that is known.
     #[must_use]
     pub fn current(&self) -> Arc<Revision> {
         Arc::clone(&self.0.borrow())
     }
 
-    /// Says that a blob was written.
+    /// Notes that a blob was written.
     pub fn blob_changed(&self, name: &str) {
         self.change(|revision| {
             revision.tags.insert(name.to_owned(), Revision::new_tag());
         });
     }
 
-    /// Says that so many examples were changed in place.
+    /// Notes that so many examples were changed in place.
     pub fn examples_changed(&self, count: usize) {
         self.change(|revision| {
             revision.changes += count;
@@ -77,7 +77,7 @@ impl Revisions {
         });
     }
 
-    /// Says what the store is now; those who wait hear of it where it is another one.
+    /// Sets the revision. Those who wait are told if it is another one.
     pub fn set(&self, now: Revision) {
         self.0.send_if_modified(|known| {
             let is_new = **known != now;

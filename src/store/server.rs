@@ -46,13 +46,13 @@ pub struct Connection {
     pub timeout: Duration,
 }
 
-/// A store on a server; any number of processes may read it at once, and one may write.
+/// A store on a server. Any number of processes may read it and make small changes; one at a time may rebuild it.
 pub struct ServerStore {
     /// What the alias names.
     served: ServerContent,
     settings: CollectionSettings,
     revisions: Arc<Revisions>,
-    /// Begins with the first one who wants to know.
+    /// Started for the first reader that follows the store.
     following: Once,
 }
 
@@ -89,7 +89,7 @@ impl ServerStore {
             };
         }
         let server = Server::reach(&connection).await?;
-        // Always the same name: only one can make it, and whoever finds it made does not replace what is served.
+        // The name is always the same: only one process can make it, and the others do not replace what is served.
         let first = format!("{name}-g1");
         let begun = Instant::now();
         while server.behind(name).await?.is_none() {
@@ -114,14 +114,14 @@ impl ServerStore {
         Ok(Self { served, settings: CollectionSettings::default(), revisions, following: Once::new() })
     }
 
-    /// The same, with settings for what it builds from now on.
+    /// The same store, with settings for what it builds from now on.
     #[must_use]
     pub fn with_settings(mut self, settings: CollectionSettings) -> Self {
         self.settings = settings;
         self
     }
 
-    /// Removes a store from a server, with what unfinished rebuilds left of it.
+    /// Removes a store from a server, and what unfinished rebuilds left.
     pub async fn remove(connection: Connection, name: &str) -> Result<()> {
         let store = Self::open(connection, name).await?;
         let server = &store.served.server;

@@ -1,4 +1,4 @@
-//! How Qdrant keeps the examples. Settings take effect when a content is built.
+//! How Qdrant keeps the examples. Settings take effect when a generation is built.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,21 +6,21 @@ use serde::{Deserialize, Serialize};
 pub(super) const DENSE: &str = "dense";
 pub(super) const SPARSE: &str = "bm25";
 
-/// Fields that filters and facets ask for; attributes are looked through without an index.
+/// Fields with an index, for filters and facets. Attributes are looked through without one.
 pub(super) const KEYWORD_FIELDS: [&str; 4] = ["intent", "source", "language", "requester"];
 pub(super) const TIME_FIELD: &str = "created_at";
 
-/// Beam width of the graph search; wide, because a missed neighbour is a missed example. Twice as
-/// much found nothing more at 100,000 examples.
+/// Beam width of the graph search. It is wide, because a missed neighbour is a missed example. Twice the width found
+/// nothing more at 100,000 examples.
 pub(super) const SEARCH_BEAM: u16 = 128;
-/// Up to so many examples.
+/// The beam has this width up to so many examples.
 const BEAM_EXAMPLES: usize = 100_000;
 /// Edges of a node of the graph, and the beam width when it is built.
 pub(super) const GRAPH: (u16, u16) = (16, 200);
 
-/// How many more than asked for are taken from a smaller copy of the vectors.
+/// How many times as many hits as asked for are taken from a smaller copy of the vectors.
 pub(super) const OVERSAMPLING: f64 = 2.0;
-/// The share of the numbers that a smaller copy tells apart; rarer ones are cut off.
+/// The share of the numbers that a smaller copy tells apart. More extreme ones are cut off.
 pub(super) const QUANTILE: f32 = 0.99;
 
 /// The beam width in a folder, where so many examples are in one graph: 2.5 times as much for ten times as
@@ -36,20 +36,20 @@ pub(super) fn beam(examples: usize) -> usize {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct CollectionSettings {
-    /// Into how many parts a server divides the examples; a folder has one.
+    /// How many shards a server divides the examples into; a folder has one.
     pub shards: u32,
     /// On how many nodes of a cluster each shard is kept.
     pub replication_factor: u32,
-    /// How many of these must have written before a write counts as done.
+    /// How many of these nodes must have written before a write counts as done.
     pub write_consistency: u32,
-    /// Whether the full vectors stay on disk, and only what is used is read; in a folder the texts and the
-    /// indices of their fields too.
+    /// Whether the full vectors stay on disk and are read when they are used; in a folder, the texts and the indices of
+    /// their fields too.
     pub vectors_on_disk: bool,
-    /// A smaller copy of the vectors in memory; what it finds is scored again with the full ones.
+    /// A smaller copy of the vectors in memory. Its hits are scored again with the full vectors.
     pub quantization: Quantization,
 }
 
-/// What the smaller copy is made of.
+/// The kind of the smaller copy.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Quantization {

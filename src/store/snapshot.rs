@@ -26,7 +26,7 @@ impl Snapshot {
         Self::load(store, revision, None).await
     }
 
-    /// At least as new as `revision`. What `before` had and nobody changed is not read again.
+    /// A snapshot at least as new as `revision`. Parts of `before` that nobody changed are not read again.
     pub(super) async fn load(store: &dyn ExampleStore, revision: Arc<Revision>, before: Option<&Self>) -> Result<Self> {
         let pinned = store.snapshot().await?;
         let of_this = |generation: &str| generation == pinned.generation;
@@ -46,7 +46,7 @@ impl Snapshot {
         let mut manifest = Manifest::from_json(manifest)?;
         manifest.changed_in_place += revision.changes;
         let taxonomy = match kept(TAXONOMY_BLOB) {
-            // The intents of an open one are those of the examples.
+            // The intents of an open taxonomy are those of the examples.
             Some(before) if !before.taxonomy.open || kept(Revision::EXAMPLES).is_some() => Arc::clone(&before.taxonomy),
             _ => Arc::new(taxonomy(pinned.content.as_ref(), blobs[TAXONOMY_BLOB].as_deref()).await?),
         };
@@ -99,7 +99,7 @@ impl std::fmt::Debug for Snapshot {
     }
 }
 
-/// A taxonomy by its stored form, if there is one, with the labels of the examples where it is open.
+/// The taxonomy of a stored form, if there is one. An open taxonomy gets the labels of the examples too.
 pub(super) async fn taxonomy(content: &dyn Content, stored: Option<&[u8]>) -> Result<Taxonomy> {
     let taxonomy = stored.map_or_else(|| Ok(Taxonomy::from_labels([])), Taxonomy::from_json)?;
     if !taxonomy.open {

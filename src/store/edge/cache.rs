@@ -1,5 +1,5 @@
-//! Examples that were read before. A query finds a hundred, mostly the same ones again, and
-//! reading one from the engine costs more than finding it.
+//! Examples that were read before. A query finds a hundred, often the same ones again, and reading an example from the
+//! engine costs more than finding it.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -11,7 +11,7 @@ use super::super::Example;
 /// An example and its dense vector.
 pub(super) type Cached = (Arc<Example>, Arc<[f32]>);
 
-/// Some 60 MB of usual tickets with their vectors; beyond that it starts over.
+/// The most examples that are kept: some 60 MB of usual tickets with their vectors. Beyond that the cache starts over.
 pub(super) const CAPACITY: usize = 20_000;
 
 #[derive(Default)]
@@ -20,7 +20,7 @@ pub(super) struct Cache(Mutex<Known>);
 #[derive(Default)]
 struct Known {
     examples: HashMap<Uuid, Cached>,
-    /// How often something was written: what was read before a write is not kept after it.
+    /// How often something was written. Examples that were read before a write are not kept after it.
     writes: u64,
 }
 
@@ -29,13 +29,13 @@ impl Cache {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Those of these keys that are known, and when that was.
+    /// The examples of these keys that are known, and the moment of this look.
     pub(super) fn get(&self, keys: impl Iterator<Item = Uuid>) -> (HashMap<Uuid, Cached>, u64) {
         let known = self.lock();
         (keys.filter_map(|key| Some((key, known.examples.get(&key)?.clone()))).collect(), known.writes)
     }
 
-    /// Keeps what was read after this moment.
+    /// Keeps examples, unless something was written since the moment of the look.
     pub(super) fn insert(&self, examples: impl Iterator<Item = Cached>, moment: u64) {
         let mut known = self.lock();
         if known.writes != moment {
@@ -47,7 +47,7 @@ impl Cache {
         known.examples.extend(examples.map(|cached| (cached.0.key, cached)));
     }
 
-    /// After a write of these examples.
+    /// Forgets these examples, after a write of them.
     pub(super) fn forget(&self, keys: &[Uuid]) {
         let mut known = self.lock();
         known.writes += 1;
@@ -56,7 +56,7 @@ impl Cache {
         }
     }
 
-    /// After a write of nobody knows which examples.
+    /// Forgets all examples, after a write of unknown ones.
     pub(super) fn clear(&self) {
         let mut known = self.lock();
         known.writes += 1;

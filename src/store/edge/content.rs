@@ -13,7 +13,7 @@ use crate::Result;
 
 /// A generation that is read.
 pub(super) struct EdgeContent {
-    /// The folder is this process's until nobody reads it any more.
+    /// Keeps the folder locked while the generation is read.
     pub(super) shared: Arc<Shared>,
     pub(super) serving: Arc<Serving>,
 }
@@ -27,7 +27,7 @@ impl EdgeContent {
 
 #[async_trait]
 impl Content for EdgeContent {
-    /// Both searches side by side: together they are most of the time that a ticket takes.
+    /// Runs both searches side by side: together they take most of a ticket's time.
     async fn query(&self, query: Query) -> Result<Hits> {
         let query = Arc::new(query);
         let by = |by: By| {

@@ -1,9 +1,8 @@
-//! Generations: the folders that hold one complete content of the store each, and the
-//! pointer file that names the one which is served.
+//! Generations as folders: each holds one complete content of the store, and a pointer file names the one that is
+//! served.
 //!
-//! A bulk change fills a new folder and then replaces the pointer by a rename, which the
-//! file system does in one step. Killed at any moment, the pointer names a complete folder;
-//! folders that it does not name are removed by the next bulk change.
+//! A bulk change fills a new folder and then replaces the pointer by a rename, which the file system does in one step.
+//! After a kill at any moment the pointer names a complete folder. The next bulk change removes the other folders.
 
 use std::fs::{self, File};
 use std::io::{ErrorKind as IoErrorKind, Write as _};
@@ -19,7 +18,7 @@ const BLOBS: &str = "blobs";
 pub(super) const JOURNAL: &str = "changes.jsonl";
 /// Where the engine keeps its segments.
 const SEGMENTS: &str = "segments";
-/// Names the rebuild that fills an unfinished generation.
+/// The file that names the rebuild which fills an unfinished generation.
 const NAME: &str = "REBUILD";
 
 /// A folder with one content of the store.
@@ -72,8 +71,8 @@ impl Generation {
         Ok(path)
     }
 
-    /// Adds an empty segment to the engine's folder, which must be closed: the one that a new shard has,
-    /// which `make` puts into the folder that it is given.
+    /// Adds an empty segment to the engine's folder, which must be closed. `make` makes a new shard in the folder
+    /// that it is given, and the segment is taken from there.
     pub(super) fn add_segment(&self, make: impl FnOnce(&Path) -> Result<()>) -> Result<()> {
         let spare = self.path.join("spare");
         make_private_dir(&spare)?;
@@ -97,24 +96,24 @@ impl Generation {
         self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
     }
 
-    /// Says which rebuild fills this generation, so that it can go on after a kill.
+    /// Notes which rebuild fills this generation, so that the rebuild can go on after a kill.
     pub(super) fn put_name(&self, rebuild: &str) -> Result<()> {
         write_in_one_step(&self.path, NAME, rebuild.as_bytes())
     }
 
-    /// Another generation, which an unfinished rebuild of this name has begun to fill.
+    /// The generation that an unfinished rebuild of this name has begun to fill.
     pub(super) fn unfinished(&self, root: &Path, rebuild: &str) -> Result<Option<Self>> {
         let others = numbered(root)?.into_iter().map(|(_, path)| path).filter(|path| *path != self.path);
         let mut named = others.filter(|path| fs::read(path.join(NAME)).is_ok_and(|name| name == rebuild.as_bytes()));
         Ok(named.next().map(|path| Self { path }))
     }
 
-    /// Bytes on disk; of sparse files only what is really there, where the system says so.
+    /// Bytes on disk. Of sparse files only the written parts count, where the system tells.
     pub(super) fn bytes(&self) -> Result<u64> {
         bytes_below(&self.path)
     }
 
-    /// Takes the store out of `root`: first the pointer, so that it is no store any more.
+    /// Removes the store from `root`. The pointer goes first: without it there is no store.
     pub(super) fn retire(self, root: &Path) -> Result<()> {
         let pointer = root.join(POINTER);
         fs::remove_file(&pointer).map_err(|e| failed("remove", &pointer, &e))?;
@@ -125,7 +124,7 @@ impl Generation {
                 _ => {}
             }
         }
-        // What else is in the folder is not ours.
+        // Other files in the folder are not ours.
         let _ = fs::remove_dir(root);
         Ok(())
     }
@@ -148,7 +147,7 @@ impl Generation {
         write_in_one_step(&self.path.join(BLOBS), name, content)
     }
 
-    /// Removes what killed or replaced runs left behind, save what is still held here.
+    /// Removes the folders that killed or replaced runs left, except those that are still held here.
     pub(super) fn remove_others(&self, root: &Path, held: &[Self]) -> Result<()> {
         for (_, path) in numbered(root)? {
             if path != self.path && held.iter().all(|held| held.path != path) {
@@ -163,7 +162,7 @@ impl Generation {
     }
 }
 
-/// Makes a folder, and those above it, that only the owner can read: it holds tickets.
+/// Makes a folder, and those above it, that only its owner can read: it will hold tickets.
 pub(super) fn make_private_dir(path: &Path) -> Result<()> {
     let mut builder = fs::DirBuilder::new();
     builder.recursive(true);
@@ -172,7 +171,7 @@ pub(super) fn make_private_dir(path: &Path) -> Result<()> {
     builder.create(path).map_err(|e| failed("make", path, &e))
 }
 
-/// Refuses a folder that holds somebody else's files: a store cleans up in its own.
+/// Refuses a folder that holds other files: a store removes what it does not know in its folder.
 pub(super) fn check_own(root: &Path) -> Result<()> {
     if Generation::exists(root) {
         return Ok(());
@@ -190,7 +189,7 @@ pub(super) fn check_own(root: &Path) -> Result<()> {
     }
 }
 
-/// The number of a generation's folder; six digits, so that nothing else passes for one.
+/// The number of a generation's folder. It has six digits, so that no other folder is taken for one.
 fn number_of(name: &str) -> Option<u64> {
     name.strip_prefix(PREFIX).filter(|digits| digits.len() == 6)?.parse().ok()
 }

@@ -1,7 +1,8 @@
-//! Small changes that the engine has and has not yet flushed: an append-only file, done again when the store is opened.
+//! The journal of small changes: an append-only file of those that the engine has not flushed yet. They are done again
+//! when the store is opened.
 //!
-//! To flush the engine after one example takes many syncs; to append a line here takes one. What a line says is what is
-//! to be, so that doing it twice changes nothing. The first line says how many examples were changed in place before.
+//! Flushing the engine after one example takes many syncs; appending a line here takes one. A line says what is to
+//! be, so doing it twice changes nothing. The first line says how many examples were changed in place before.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader, Write as _};
@@ -15,10 +16,11 @@ use super::generation::{self, Generation};
 use crate::data::example::SparseVector;
 use crate::{Error, Result};
 
-/// After so many lines, or bytes, the engine is flushed and the journal begins anew: they are read at every opening.
+/// After so many lines, or so many bytes, the engine is flushed and the journal begins anew, because every opening
+/// reads it.
 const MOST_LINES: usize = 500;
 const MOST_BYTES: u64 = 16 * 1024 * 1024;
-/// Writes of more examples than this are flushed at once.
+/// A write of more examples than this is flushed at once, without the journal.
 pub(super) const MOST_EXAMPLES: usize = 16;
 
 /// One small change.
@@ -55,7 +57,7 @@ pub(super) struct Journal {
 }
 
 impl Journal {
-    /// An empty one for a generation in which so many examples were changed in place.
+    /// An empty journal for a generation in which so many examples were changed in place.
     pub(super) fn begin(generation: &Generation, changes: usize) -> Result<Self> {
         let folder = generation.path().to_path_buf();
         let head = line(&Head { changes })?;
@@ -65,13 +67,13 @@ impl Journal {
         Ok(Self { folder, file, changes, lines: 0, bytes: 0 })
     }
 
-    /// What is written down for a generation: how many changes there were, and those that may have to be done again.
-    /// A last line that was not written to its end was never acknowledged.
+    /// Reads the journal of a generation: how many changes there were, and those that may have to be done again. A last
+    /// line that is cut off was never acknowledged, and is dropped.
     pub(super) fn read(generation: &Generation) -> Result<(usize, Vec<Entry>)> {
         let path = generation.path().join(generation::JOURNAL);
         let file = match File::open(&path) {
             Ok(file) => file,
-            // Stores of the version before have none.
+            // A store of an earlier version has none.
             Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok((0, Vec::new())),
             Err(e) => return Err(generation::failed("read", &path, &e)),
         };
@@ -106,7 +108,7 @@ impl Journal {
         self.lines >= MOST_LINES || self.bytes >= MOST_BYTES
     }
 
-    /// Whether anything may have to be done again.
+    /// Whether it holds changes that the engine has not flushed.
     pub(super) fn is_empty(&self) -> bool {
         self.lines == 0
     }

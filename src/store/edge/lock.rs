@@ -7,9 +7,9 @@ use std::time::{Duration, Instant};
 
 use crate::{Error, Result};
 
-/// How long one waits for another to finish.
+/// How long a lock is waited for.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
-/// How often is looked.
+/// The time between two tries.
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// The file of the process that has the store open.

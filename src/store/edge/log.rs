@@ -1,7 +1,7 @@
 //! The engine's log of operations, which the engine itself never cuts.
 //!
-//! It is not replayed either: what was acknowledged is in the segments. All that is needed of it is
-//! the number at which the next operation goes on, and that is told by its last two files.
+//! The engine does not replay the log either: acknowledged operations are in the segments. Only the number of the next
+//! operation is needed, and the last two files tell it.
 
 use std::path::{Path, PathBuf};
 
@@ -9,11 +9,11 @@ use super::generation::sync_dir;
 use crate::Result;
 
 const FOLDER: &str = "wal";
-/// Before the number of the first operation in a full file of the log.
+/// The name of a full file of the log begins like this; the number of its first operation follows.
 const FULL: &str = "closed-";
 
-/// Removes the full files of a shard's log but the last, oldest first, so that what stays is always
-/// without a gap. What cannot be removed now is removed at the next opening.
+/// Removes the full files of a shard's log except the last. The oldest goes first, so that no gap is ever left. A
+/// file that cannot be removed now is removed at the next opening.
 pub(super) fn cut(shard: &Path) -> Result<()> {
     let log = shard.join(FOLDER);
     let Ok(entries) = std::fs::read_dir(&log) else { return Ok(()) };

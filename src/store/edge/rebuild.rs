@@ -20,7 +20,7 @@ pub(super) struct EdgeRebuild {
     options: RebuildOptions,
     /// `None` only while a call has it, and after the commit.
     next: Option<Serving>,
-    /// Goes last: until then no other rebuild begins.
+    /// Dropped last: until then no other rebuild begins.
     lease: Option<File>,
 }
 
@@ -38,7 +38,7 @@ impl EdgeRebuild {
             let next = if let Some(unfinished) = unfinished.flatten() {
                 Serving::load(unfinished)?
             } else {
-                // What killed runs left behind goes before another one is added.
+                // The folders that killed runs left are removed before another one is added.
                 current.remove_others(root, &shared.held()?)?;
                 let generation = Generation::create(root)?;
                 let engine = shard::create(&generation, options.dimension, &settings, options.points)?;
@@ -48,7 +48,7 @@ impl EdgeRebuild {
                 }
                 Serving::new(generation, engine)
             };
-            // From here on small changes are noted. None is under way: each holds this lock.
+            // From here on small changes are noted. None is under way now, because each of them holds this lock.
             shared.writing()?.missed = Some(Missed::default());
             Ok(Self { shared, options, next: Some(next), lease: Some(lease) })
         })
@@ -60,7 +60,7 @@ impl EdgeRebuild {
         work: impl FnOnce(&Serving) -> Result<T> + Send + 'static,
     ) -> Result<T> {
         let next = self.next.take().ok_or_else(|| Error::internal("the rebuild already failed"))?;
-        // What fails comes back too, so that it is removed.
+        // The generation comes back after a failure too, so that it is removed.
         let (next, done) = off_thread(move || {
             let done = work(&next);
             Ok((next, done))
@@ -86,7 +86,7 @@ impl Rebuild for EdgeRebuild {
         let (name, shared) = (name.to_owned(), Arc::clone(&self.shared));
         self.work(move |next| {
             next.shard_alone()?.flush();
-            // Whoever writes it knows what was written before; only later changes are taken over.
+            // This blob was made knowing all changes so far, so only later ones are taken over.
             if let Some(missed) = shared.writing()?.missed.as_mut() {
                 missed.blobs.remove(&name);
             }
@@ -100,7 +100,7 @@ impl Rebuild for EdgeRebuild {
         self.work(move |next| shard::optimize(&*next.shard()?)).await?;
         let next = self.next.take().ok_or_else(|| Error::internal("the rebuild already failed"))?;
         let next = off_thread(move || {
-            // No small change comes between the last one that is taken over and the switch.
+            // No small change can come between taking over the last one and the switch.
             let mut writing = shared.writing()?;
             let old = shared.current()?;
             let missed = writing.missed.take().unwrap_or_default();
@@ -118,7 +118,7 @@ impl Rebuild for EdgeRebuild {
     }
 }
 
-/// Does in the next content what small changes did in the old one meanwhile; says how many examples that were.
+/// Repeats in the next generation what small changes did to the old one meanwhile. Returns how many examples that were.
 fn take_over(old: &Serving, next: &Serving, missed: &Missed, options: &RebuildOptions) -> Result<usize> {
     missed.check(options)?;
     let mut changes = missed.keys.len();
@@ -135,7 +135,7 @@ fn take_over(old: &Serving, next: &Serving, missed: &Missed, options: &RebuildOp
         Point { example: stored.example, dense: stored.dense.unwrap_or_default(), sparse }
     });
     shard::upsert(&shard, points.collect())?;
-    // The manifest says how a content was made, so each has its own.
+    // The manifest says how a generation was made, so each has its own.
     for name in missed.blobs.iter().filter(|name| *name != MANIFEST_BLOB) {
         if let Some(content) = old.generation.blob(name)? {
             next.generation.put_blob(name, &content)?;
@@ -146,7 +146,7 @@ fn take_over(old: &Serving, next: &Serving, missed: &Missed, options: &RebuildOp
 
 impl Drop for EdgeRebuild {
     fn drop(&mut self) {
-        // After a commit another rebuild may have begun, whose notes these would be.
+        // After a commit, the notes may be those of another rebuild that has begun.
         if self.lease.is_some()
             && let Ok(mut writing) = self.shared.writing()
         {

@@ -26,7 +26,7 @@ pub(super) enum By {
     Words,
 }
 
-/// The hits of one kind. Each search reads its own examples, so that both kinds are found and read side
+/// The hits by one kind of vector. Each search reads its own examples, so that both kinds are found and read side
 /// by side.
 pub(super) fn search(shard: &EdgeShard, cache: &Cache, beam: usize, query: &Query, by: By) -> Result<Vec<Hit>> {
     let vector = match by {
@@ -40,7 +40,7 @@ pub(super) fn search(shard: &EdgeShard, cache: &Cache, beam: usize, query: &Quer
         let ids: HashSet<PointId> = query.exclude.iter().copied().map(PointId::Uuid).collect();
         filter.must_not = Some(vec![Condition::HasId(HasIdCondition::from_iter(ids))]);
     }
-    // What a smaller copy of the vectors found is scored again with the full ones.
+    // Hits that a smaller copy of the vectors found are scored again with the full vectors.
     let quantization =
         QuantizationSearchParams { ignore: false, rescore: Some(true), oversampling: Some(OVERSAMPLING) };
     let params = SearchParams {
@@ -65,7 +65,7 @@ pub(super) fn search(shard: &EdgeShard, cache: &Cache, beam: usize, query: &Quer
         .map(|point| Ok((convert::key(point.id)?, point.score)))
         .collect::<Result<Vec<Found>>>()?;
     let examples = examples(shard, cache, found.iter().map(|(key, _)| *key))?;
-    // One that was removed between the search and the reading is no hit.
+    // An example that was removed between search and reading is no hit.
     let hit = |(key, score): Found| {
         let (example, vector) = examples.get(&key)?.clone();
         Some(Hit { example, vector, score })

@@ -1,4 +1,4 @@
-//! A generation that answers: its folder, its engine and what was read from it before.
+//! A generation that is served: its folder, its engine and its cache.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{OnceLock, RwLock, RwLockReadGuard, RwLockWriteGuard};
@@ -14,20 +14,20 @@ use super::search::{By, search};
 use super::{poisoned, shard};
 use crate::Result;
 
-/// A generation and its engine. The last one who holds it lets go of the engine, and removes the folder of one that
-/// was replaced.
+/// A generation and its engine. When the last holder drops it, the engine is closed, and the folder of a replaced
+/// generation is removed.
 pub(super) struct Serving {
     pub(super) generation: Generation,
-    /// Searches share it; a write is alone, because the engine's `flush` must find none of its locks held.
+    /// Searches share the engine. A write has it alone, because `flush` must find none of the engine's locks held.
     shard: RwLock<Shard>,
     pub(super) cache: Cache,
-    /// Known from the first query on; a few examples more or less do not matter to it.
+    /// Known from the first query on. A few examples more or less do not matter to it.
     beam: OnceLock<usize>,
     replaced: AtomicBool,
 }
 
-/// The engine, which flushes when it is dropped and panics when that fails. All writes are
-/// flushed before they are acknowledged, so nothing is lost with such a panic.
+/// The engine. It flushes when it is dropped, and panics when that fails. Acknowledged writes are durable already, so
+/// nothing is lost with such a panic.
 pub(super) struct Shard(Option<EdgeShard>);
 
 impl Serving {
@@ -91,7 +91,7 @@ impl Serving {
         Ok(changed)
     }
 
-    /// Lets the folder go once nobody holds this any more.
+    /// Has the folder removed once nobody holds this any more.
     pub(super) fn replace(&self) {
         self.replaced.store(true, Ordering::Relaxed);
     }

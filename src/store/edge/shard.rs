@@ -16,10 +16,10 @@ use super::log;
 use super::{cache, convert};
 use crate::{Error, Result};
 
-/// How many points are written into one segment before they are joined. The index of words slows with the
-/// square of it: the engine walks through the whole list of a word for every point that has it.
+/// How many points are written into one segment before they are joined. The time of the index of words grows with the
+/// square of it: for every point that has a word, the engine walks through the whole list of that word.
 const SEGMENT_POINTS: usize = 32_768;
-/// Kilobytes of a segment at most: one is wanted, however large it gets.
+/// The largest segment, in kilobytes. One segment is wanted, however large it gets.
 const ANY_SIZE: usize = usize::MAX >> 10;
 
 /// A shard that is about to get so many points.
@@ -37,13 +37,13 @@ pub(super) fn create(
         .vector(DENSE, dense.build())
         .sparse_vector(SPARSE, EdgeSparseVectorParams::builder().modifier(Modifier::Idf).build())
         .hnsw_config(HnswIndexConfig { m: GRAPH.0.into(), ef_construct: GRAPH.1.into(), ..HnswIndexConfig::default() })
-        // One segment: one graph to search instead of one per processor.
+        // One segment means one graph to search, instead of one for each processor.
         .optimizers(EdgeOptimizersConfig {
             default_segment_number: Some(1),
             max_segment_size: Some(ANY_SIZE),
             ..EdgeOptimizersConfig::default()
         })
-        // To load the texts into memory takes time when a store is opened, and few are soon in the cache.
+        // Loading the texts takes time when a store is opened. A few texts are in the system's cache soon anyway.
         .on_disk_payload(settings.vectors_on_disk || points <= cache::CAPACITY)
         // The log is scanned at every opening, so it is cut into pieces of a modest size.
         .wal_options(WalOptions { segment_capacity: 4 * 1024 * 1024, ..WalOptions::default() })
@@ -159,7 +159,7 @@ pub(super) fn scroll(
     Ok((records.into_iter().map(stored).collect::<Result<_>>()?, next.map(convert::key).transpose()?))
 }
 
-/// Those of these keys that are there, with their vectors.
+/// The examples of these keys that are there, with their vectors.
 pub(super) fn retrieve(shard: &EdgeShard, keys: impl Iterator<Item = Uuid>) -> Result<Vec<StoredExample>> {
     let ids: Vec<PointId> = keys.map(PointId::Uuid).collect();
     if ids.is_empty() {

@@ -19,7 +19,7 @@ pub(super) struct MemoryRebuild {
     options: RebuildOptions,
     /// `None` after the commit.
     next: Option<Generation>,
-    /// Goes last: until then no other rebuild begins.
+    /// Dropped last: until then no other rebuild begins.
     _lease: OwnedSemaphorePermit,
 }
 
@@ -49,7 +49,7 @@ impl Rebuild for MemoryRebuild {
     }
 
     async fn put_blob(&mut self, name: &str, content: Vec<u8>) -> Result<()> {
-        // Whoever writes it knows what was written before; only later changes are taken over.
+        // This blob was made knowing all changes so far, so only later ones are taken over.
         if let Some(missed) = self.store.shared.missed().as_mut() {
             missed.blobs.remove(name);
         }
@@ -60,7 +60,7 @@ impl Rebuild for MemoryRebuild {
     async fn commit(mut self: Box<Self>) -> Result<()> {
         let mut next = self.next.take().ok_or_else(|| Error::internal("the rebuild is over"))?;
         let shared = &self.store.shared;
-        // No small change comes between the last one that is taken over and the switch.
+        // No small change can come between taking over the last one and the switch.
         let mut missed = shared.missed();
         let old = self.store.held();
         let changes = take_over(&old.read(), &mut next, &missed.take().unwrap_or_default(), &self.options)?;
@@ -74,7 +74,7 @@ impl Rebuild for MemoryRebuild {
 
 impl Drop for MemoryRebuild {
     fn drop(&mut self) {
-        // The lease is still held, so what is noted is this one's.
+        // The lease is still held, so the notes are this rebuild's.
         *self.store.shared.missed() = None;
         if let (Some(next), Some(name)) = (self.next.take(), self.options.resume.take()) {
             *self.store.shared.unfinished() = Some((name, next));
@@ -82,7 +82,7 @@ impl Drop for MemoryRebuild {
     }
 }
 
-/// Does in the next generation what small changes did in the old one meanwhile; says how many examples that were.
+/// Repeats in the next generation what small changes did to the old one meanwhile. Returns how many examples that were.
 fn take_over(old: &Generation, next: &mut Generation, missed: &Missed, options: &RebuildOptions) -> Result<usize> {
     missed.check(options)?;
     let mut changes = missed.keys.len();
@@ -98,7 +98,7 @@ fn take_over(old: &Generation, next: &mut Generation, missed: &Missed, options: 
         let sparse = bm25.document(&example.labelled.ticket.text);
         next.upsert(vec![Point { example: example.as_ref().clone(), dense: dense.to_vec(), sparse }])?;
     }
-    // The manifest says how a content was made, so each has its own.
+    // The manifest says how a generation was made, so each has its own.
     for name in missed.blobs.iter().filter(|name| *name != MANIFEST_BLOB) {
         if let Some(content) = old.blob(name) {
             next.put_blob(name, content);

@@ -18,7 +18,7 @@ use crate::{Error, Result};
 pub(super) const BLOB_FIELD: &str = "blob";
 const CONTENT_FIELD: &str = "content";
 
-/// A server takes 32 MiB at once, and text takes a third more than bytes.
+/// The largest blob. A server takes 32 MiB at once, and text takes a third more than bytes.
 const LARGEST: usize = 20 * 1024 * 1024;
 
 impl Server {
@@ -86,8 +86,8 @@ impl Server {
         Ok(keys.into_iter().map(&mut take).collect())
     }
 
-    /// Writes a named point with these fields, so that all replicas agree on the order of the writes; where there is
-    /// one already, only if it passes `over`.
+    /// Writes a named point with these fields, so that all replicas agree on the order of the writes. Where there
+    /// is a point already, it is only written over if it passes `over`.
     pub(super) async fn put_note(
         &self,
         collection: &str,

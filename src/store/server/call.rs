@@ -1,4 +1,4 @@
-//! Requests to a server: what is sent again, and what its failures mean.
+//! Requests to a server: which are sent again, and what failures mean.
 
 use std::future::Future;
 use std::time::{Duration, Instant};
@@ -15,13 +15,13 @@ const OLDEST: (u32, u32) = (1, 16);
 /// How long reaching the server may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// The pause before a request is sent again grows from this one to the other.
+/// The pause before a request is sent again: it grows from the first to the second.
 const PAUSE: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
-/// How long after its first try a request may still be one that met a switch.
+/// How long after its first try a failure may still come from a switch.
 const SWITCH: Duration = Duration::from_millis(500);
 
-/// What the transport says when the request may have gone astray, whatever its code is.
+/// Messages of the transport that mean that the request may be lost, whatever the code.
 const BROKEN: [&str; 5] =
     ["Failed to connect", "transport error", "h2 protocol error", "connection", "error reading a body"];
 
@@ -70,13 +70,13 @@ impl Server {
                 "the Qdrant server {} has version {version}, and {}.{} is the oldest that can be used; update the server",
                 self.url, OLDEST.0, OLDEST.1
             ))),
-            // What names itself otherwise, such as a build of one's own, is tried.
+            // A server with another kind of version, such as a build of one's own, is tried.
             _ => Ok(()),
         }
     }
 
-    /// Sends a request, and sends it again while the server is away, for as long as one request
-    /// may take. Only for what may happen twice: reads, and writes that say what is to be.
+    /// Sends a request, and sends it again while the server is away, for as long as one request may take. It is
+    /// only for requests that may happen twice: reads, and writes that say what is to be.
     pub(super) async fn call<T, F>(&self, doing: &str, send: impl Fn(Qdrant) -> F) -> Result<T>
     where
         F: Future<Output = Result<T, QdrantError>>,
@@ -104,7 +104,7 @@ impl Server {
         self.call(doing, |client| send(client, request.clone())).await
     }
 
-    /// Like [`Self::call`]; `None` for what the server does not have.
+    /// Like [`Self::call`]; `None` when the server does not have it.
     pub(super) async fn find<T, F>(&self, doing: &str, send: impl Fn(Qdrant) -> F) -> Result<Option<T>>
     where
         F: Future<Output = Result<T, QdrantError>>,
@@ -177,7 +177,7 @@ pub(super) fn is_passing(status: &Status) -> bool {
         || is_broken(status)
 }
 
-/// What was asked just when an alias moved may have met the old collection's end.
+/// Whether a request may have met the end of the old collection, because the alias moved at that moment.
 fn is_switched(e: &QdrantError, begun: Instant) -> bool {
     status(e).is_some_and(|status| status.code() == Code::NotFound) && begun.elapsed() < SWITCH
 }

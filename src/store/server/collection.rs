@@ -1,4 +1,4 @@
-//! Collections and aliases: where a store's content is.
+//! Collections and aliases: where the generations of a store are.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -30,7 +30,7 @@ pub(in super::super) fn is_generation(name: &str) -> bool {
 }
 
 impl Server {
-    /// A collection or what an alias names; `None` when there is neither.
+    /// A collection, or the one that an alias names; `None` when there is neither.
     pub(super) async fn describe(&self, name: &str) -> Result<Option<CollectionInfo>> {
         let reply = self.find("describing the collection", |client| {
             let name = name.to_owned();
@@ -62,14 +62,14 @@ impl Server {
         Ok(found)
     }
 
-    /// The numbered collections that no alias names: what unfinished rebuilds left.
+    /// The numbered collections that no alias names: unfinished rebuilds left them.
     pub(super) async fn leftovers(&self, name: &str) -> Result<Vec<String>> {
         let aliases = self.aliases().await?;
         let served = |full: &String| aliases.iter().any(|(_, collection)| collection == full);
         Ok(self.generations(name).await?.into_iter().map(|(_, full)| full).filter(|full| !served(full)).collect())
     }
 
-    /// Makes a new, empty collection under a name that none ever had, and returns the name.
+    /// Makes a new, empty collection under a name that was never used, and returns the name.
     pub(super) async fn create_next(
         &self,
         name: &str,
@@ -82,7 +82,7 @@ impl Server {
         Ok(collection)
     }
 
-    /// Makes an empty collection. One that is there already stays.
+    /// Makes an empty collection. A collection that is there already stays as it is.
     pub(super) async fn create(&self, collection: &str, dimension: usize, settings: &CollectionSettings) -> Result<()> {
         let request = new_collection(collection, dimension, settings)?;
         self.call("making a collection", |client| {

@@ -1,8 +1,9 @@
-//! The lease of a rebuild: a point in the served collection that names who may switch.
+//! The lease of a rebuild: a point in the served collection. It names who may switch.
 //!
-//! It is written with a filter on what is there (mine, or expired) under strong ordering and then read back, so that of
-//! several at once one gets it. It is renewed while its holder lives, and expires a while after. A server that did not
-//! know the filter would let everybody in; what then keeps one switch from undoing another is the token, see `switch`.
+//! It is written under strong ordering, with a filter on the point that is there (mine, or expired), and then read
+//! back. So one of several gets it. It is renewed while its holder lives, and expires a while after. A server that
+//! does not know the filter would let everybody in. Then the token keeps one switch from undoing another, see
+//! `switch`.
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
@@ -24,11 +25,11 @@ const HOLDER_FIELD: &str = "holder";
 const UNTIL_FIELD: &str = "until";
 const CLOSING_FIELD: &str = "closing";
 
-/// It holds for as long as a request may take, and is renewed so many times in that time.
+/// How often the lease is renewed in the time that it holds, which is as long as a request may take.
 const RENEWALS: u32 = 4;
-/// One who waits for a killed run has a little longer than its lease.
+/// How much longer than a lease one waits for it, so that the lease of a killed run has expired.
 const GRACE: Duration = Duration::from_secs(2);
-/// How often one who waits looks again.
+/// The time between two looks of one who waits.
 const PAUSE: Duration = Duration::from_millis(200);
 
 /// The right to switch, until it is dropped.
@@ -53,7 +54,7 @@ pub(super) struct Found {
     owner: String,
     holder: String,
     until: DateTime<Utc>,
-    /// Whether what small changes write is not taken over any more.
+    /// Whether the rebuild is closing: small changes are not taken over any more.
     pub(super) closing: bool,
 }
 
@@ -68,7 +69,7 @@ impl Found {
         })
     }
 
-    /// What one is told who has waited for it.
+    /// The error for one who has waited in vain.
     pub(super) fn busy(&self, server: &Server, name: &str) -> Error {
         Error::store(format!(
             "the store {name:?} on the Qdrant server {} is being rebuilt by {} (waited {} s); try again when it is done",
@@ -149,7 +150,7 @@ impl Claim {
     async fn renewed(self) {
         loop {
             tokio::time::sleep(self.server.timeout / RENEWALS).await;
-            // What does not come through now may the next time; before the switch it is looked at.
+            // A renewal that fails now may come through the next time. Before the switch the lease is checked.
             if let Err(e) = self.write(false).await {
                 tracing::warn!(error = %e, "the lease of the rebuild could not be renewed");
             }
@@ -180,7 +181,7 @@ impl Claim {
         self.server.put_note(&self.collection, LEASE, fields, Some(mine_or_over)).await
     }
 
-    /// Gives it back, if it is still this one's.
+    /// Gives the lease back, if it is still held.
     async fn give_back(self) -> Result<()> {
         let mine = [Condition::has_id([convert::id(blob_key(LEASE))]), Condition::matches(OWNER_FIELD, self.owner)];
         self.server.delete_where(&self.collection, Filter::must(mine)).await
@@ -193,7 +194,7 @@ impl Drop for Lease {
         if self.is_over {
             return;
         }
-        // Best effort: what stays expires, or goes with its collection.
+        // Best effort: a lease that stays expires, or is removed with its collection.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(self.claim.clone().give_back());
         }

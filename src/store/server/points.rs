@@ -18,11 +18,11 @@ use super::call::Server;
 use super::convert;
 use crate::{Error, Result};
 
-/// A request holds at most so many bytes (a server takes 32 MiB) and so many points.
+/// The most bytes of a request (a server takes 32 MiB), and the most points.
 const PIECE_BYTES: usize = 8 * 1024 * 1024;
 const PIECE_POINTS: usize = 1_000;
 
-/// More intents than any taxonomy has.
+/// The most intents that are listed: more than any taxonomy has.
 const MOST_INTENTS: u64 = 1_000_000;
 
 impl Server {
@@ -118,8 +118,8 @@ impl Server {
             .map(|_| ())
     }
 
-    /// Both searches in one request; the examples come with it, since another process may have
-    /// changed what was read before.
+    /// Runs both searches in one request. The examples come along, since another process may have changed what was read
+    /// before.
     pub(super) async fn query(&self, collection: &str, query: Query) -> Result<Hits> {
         let mut filter = convert::filter(&query.filter)?;
         if !query.exclude.is_empty() {
@@ -179,7 +179,7 @@ impl Server {
         Ok((page.collect::<Result<_>>()?, next))
     }
 
-    /// Those of these examples that are there, with their vectors.
+    /// The examples of these keys that are there, with their vectors.
     pub(super) async fn retrieve(&self, collection: &str, keys: &[Uuid]) -> Result<Vec<StoredExample>> {
         let mut found = Vec::with_capacity(keys.len());
         for keys in keys.chunks(PIECE_POINTS) {
@@ -224,7 +224,7 @@ impl Server {
         };
         let reply =
             self.send("counting intents", request, |client, request| async move { client.facet(request).await });
-        // A server also lists the values that no point has any more, as often as 0 times.
+        // A server also lists values that no point has any more, with a count of 0.
         let there = reply.await?.hits.into_iter().filter(|hit| hit.count > 0);
         let named = there.filter_map(|hit| match hit.value?.variant? {
             facet_value::Variant::StringValue(name) => Some((name, usize::try_from(hit.count).ok()?)),
@@ -266,7 +266,7 @@ fn dense_alone(wanted: bool) -> WithVectorsSelector {
     WithVectorsSelector { selector_options: Some(options) }
 }
 
-/// Parts of a list that a server takes at once.
+/// Splits a list into parts that a server takes at once.
 fn pieces<T>(items: Vec<T>, size: impl Fn(&T) -> usize) -> Vec<Vec<T>> {
     let mut pieces: Vec<Vec<T>> = Vec::new();
     let mut bytes = 0;

@@ -1,4 +1,4 @@
-//! A store's next content: another collection, which the alias names once it is complete.
+//! A store's next generation: another collection, which the alias names once it is complete.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,7 +13,7 @@ use crate::{Error, Result};
 
 /// The blob that names the rebuild which fills an unfinished collection.
 const NAME_BLOB: &str = "rebuild";
-/// How long a collection that was replaced stays: those who read it notice within two seconds.
+/// How long a replaced collection stays. Its readers notice the switch within two seconds.
 const STAYS: Duration = Duration::from_mins(1);
 
 pub(super) struct ServerRebuild {
@@ -26,7 +26,7 @@ pub(super) struct ServerRebuild {
     token: String,
     /// Those of the store that it is for.
     revisions: Option<Arc<Revisions>>,
-    /// Goes last: until then no other rebuild begins.
+    /// Dropped last: until then no other rebuild begins.
     lease: Lease,
 }
 
@@ -38,9 +38,9 @@ impl ServerRebuild {
         options: RebuildOptions,
     ) -> Result<Self> {
         let lease = Lease::take(&server, name).await?;
-        // From here on no run that lost its lease can switch, so that what is not served now will not be.
+        // From here on no run that lost its lease can switch, so a collection that is not served now never will be.
         let token = server.own_token(lease.collection(), lease.owner()).await?;
-        // What small changes noted for an earlier rebuild was written before this one reads anything.
+        // Notes for an earlier rebuild are from changes that were written before this one reads anything.
         server.forget_missed(lease.collection()).await?;
         let mut unfinished = None;
         for leftover in server.leftovers(name).await? {
@@ -66,7 +66,7 @@ impl ServerRebuild {
         Ok(Self { server, name: name.to_owned(), collection: Some(collection), options, token, revisions: None, lease })
     }
 
-    /// Tells the store that it is for of the switch.
+    /// Tells the store of the switch.
     pub(super) fn telling(mut self, revisions: Arc<Revisions>) -> Self {
         self.revisions = Some(revisions);
         self
@@ -76,7 +76,7 @@ impl ServerRebuild {
         self.collection.as_deref().ok_or_else(|| Error::internal("the rebuild is done"))
     }
 
-    /// Does in the new collection what small changes did in the served one meanwhile.
+    /// Repeats in the new collection what small changes did to the served one meanwhile.
     async fn take_over(&self, next: &str) -> Result<()> {
         let (server, old) = (&self.server, self.lease.collection());
         let missed = server.missed(old).await?;
@@ -96,7 +96,7 @@ impl ServerRebuild {
             Point { example: stored.example, dense: stored.dense.unwrap_or_default(), sparse }
         });
         server.upsert(next, points.collect()).await?;
-        // The manifest says how a content was made, so each has its own.
+        // The manifest says how a generation was made, so each has its own.
         for name in missed.blobs.iter().filter(|name| *name != MANIFEST_BLOB) {
             if let Some(content) = server.blob(old, name).await? {
                 server.put_blob(next, name, &content).await?;
@@ -120,7 +120,7 @@ impl Rebuild for ServerRebuild {
     }
 
     async fn put_blob(&mut self, name: &str, content: Vec<u8>) -> Result<()> {
-        // Whoever writes it knows what was written before; only later changes are taken over.
+        // This blob was made knowing all changes so far, so only later ones are taken over.
         self.server.forget_missed_blob(self.lease.collection(), name).await?;
         self.server.put_blob(self.collection()?, name, &content).await
     }
@@ -137,7 +137,7 @@ impl Rebuild for ServerRebuild {
         if let Some(revisions) = &self.revisions {
             revisions.set(self.server.revision(&self.name).await?);
         }
-        // What goes with the process before it is time, the next rebuild removes.
+        // If the process ends before that, the next rebuild removes the collection.
         let (server, name) = (self.server.clone(), self.name.clone());
         tokio::spawn(async move {
             tokio::time::sleep(STAYS).await;
@@ -147,7 +147,7 @@ impl Rebuild for ServerRebuild {
     }
 }
 
-/// Removes what is not served any more, unless another rebuild is under way, which does so itself.
+/// Removes collections that are not served any more. Another rebuild that is under way does so itself.
 async fn remove_replaced(server: &Server, name: &str, served: &str) -> Result<()> {
     let Ok(lease) = Lease::take_of(server, served).await? else { return Ok(()) };
     server.own_token(served, lease.owner()).await?;
@@ -162,7 +162,7 @@ async fn remove_replaced(server: &Server, name: &str, served: &str) -> Result<()
 impl Drop for ServerRebuild {
     fn drop(&mut self) {
         let Some(collection) = self.collection.take().filter(|_| self.options.resume.is_none()) else { return };
-        // Best effort: what stays, the next rebuild removes.
+        // Best effort: the next rebuild removes what stays.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             let server = self.server.clone();
             runtime.spawn(async move { server.remove(&collection).await });
@@ -170,7 +170,7 @@ impl Drop for ServerRebuild {
     }
 }
 
-/// The alias under which the replaced content stays, a store of its own.
+/// The alias under which the replaced collection stays, as a store of its own.
 fn kept_name(name: &str) -> String {
     format!("{name}-old")
 }

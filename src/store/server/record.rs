@@ -16,14 +16,14 @@ use crate::Result;
 pub(super) const RECORD: &str = "revision";
 const GENERATION_FIELD: &str = "generation";
 const CHANGES_FIELD: &str = "changes";
-/// Before the name of what a tag is of.
+/// The prefix of a tag's field; the name of the changed thing follows.
 const TAG: &str = "tag ";
 /// How often the record is read.
 const PERIOD: Duration = Duration::from_secs(1);
 
 impl Server {
-    /// What a store is now. One that a version before made may have no record yet; that of one which was restored
-    /// elsewhere still names the collection that it was.
+    /// The revision of a store. A store of an earlier version may have no record yet. The record of one that was
+    /// restored elsewhere still names the collection that it was.
     pub(super) async fn revision(&self, name: &str) -> Result<Revision> {
         let (generation, found) = tokio::join!(self.behind(name), self.notes(name, &[RECORD]));
         let generation = generation?.unwrap_or_else(|| name.to_owned());
@@ -43,8 +43,9 @@ impl Server {
         self.put_note(collection, RECORD, first(collection, changes), None).await
     }
 
-    /// Writes down a change of `what`; `known` is the record as it was read a moment ago, `changed` how many examples
-    /// were changed in place. Of two at the same moment the number of one may be lost, which is but a little late.
+    /// Notes a change of `what`. `known` is the record as it was read a moment ago, `changed` how many examples
+    /// were changed in place. Of two changes at the same moment the number of one may be lost, so that folding in
+    /// comes a little late.
     pub(super) async fn record_change(
         &self,
         collection: &str,
@@ -87,7 +88,7 @@ pub(super) fn follow(server: Server, name: String, revisions: Weak<Revisions>) {
             if revisions.strong_count() == 0 {
                 return;
             }
-            // What fails now is asked again in a second; those who read see the failure themselves.
+            // A failure is tried again in a second. Readers see the failure themselves.
             let Ok(mut found) = server.notes(&name, &[RECORD]).await else { continue };
             let found = found.pop().flatten();
             if found.is_some() && found == last {

@@ -1,9 +1,9 @@
-//! Small changes of what is served, by many at a time, also while a rebuild is under way.
+//! Small changes to the served collection, by many at a time, also while a rebuild is under way.
 //!
-//! A change is written to the served collection first. Then its writer looks: where a rebuild holds the lease, it notes
-//! what it changed, and looks once more. A rebuild that is still open then reads the note before it switches, since it
-//! closes first and reads afterwards; where it is closing, the writer waits and writes to whatever is served then.
-//! Every change says what is to be, so that writing it twice changes nothing.
+//! A change is written to the served collection first. Then its writer looks for a rebuild. Where one holds the
+//! lease, the writer notes what it changed, and looks once more. If the rebuild is still open, it will read the
+//! note: it closes first and reads the notes afterwards. If it is closing, the writer waits, and writes to the
+//! collection that is served then. Every change says what is to be, so writing it twice changes nothing.
 
 use std::collections::HashMap;
 use std::future::Future;
@@ -22,7 +22,7 @@ use super::lease::{Found, LEASE};
 use super::record::RECORD;
 use crate::{Error, Result};
 
-/// What the notes are called; each has a name of its own beside it.
+/// The prefix of a note's name.
 const MISSED: &str = "missed";
 const KEYS_FIELD: &str = "keys";
 const RELABEL_FIELD: &str = "relabel";
@@ -30,12 +30,12 @@ const NAME_FIELD: &str = "name";
 /// When it was written, in nanoseconds: relabels are repeated in their order.
 const AT_FIELD: &str = "at";
 
-/// So many keys go into one note.
+/// The most keys in one note.
 const NOTE_KEYS: usize = 10_000;
-/// How often one who waits for a switch looks again.
+/// The time between two looks of one who waits for a switch.
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What a small change is of.
+/// What a small change touches.
 #[derive(Clone)]
 pub(super) enum Change {
     Examples(Vec<Uuid>),
@@ -50,7 +50,7 @@ enum Fate {
 }
 
 impl ServerStore {
-    /// Writes a change with `write`, which is given the collection and says how many examples it changed.
+    /// Writes a change with `write`. It is given the collection, and returns how many examples it changed.
     pub(super) async fn change<F>(&self, change: Change, write: impl Fn(String) -> F) -> Result<usize>
     where
         F: Future<Output = Result<usize>>,
@@ -89,7 +89,7 @@ impl ServerStore {
         Ok(collection)
     }
 
-    /// Sees to it that a rebuild which is under way does not lose the change.
+    /// Makes sure that a rebuild under way does not lose the change.
     async fn settle(&self, collection: &str, change: &Change) -> Result<Fate> {
         let (server, name) = (&self.served.server, &self.served.name);
         let (begun, mut noted) = (Instant::now(), false);
@@ -139,7 +139,7 @@ impl Server {
         Ok(())
     }
 
-    /// What small changes noted in a collection.
+    /// The notes of small changes in a collection.
     pub(super) async fn missed(&self, collection: &str) -> Result<Missed> {
         let (mut missed, mut relabels, mut start) = (Missed::default(), Vec::new(), None);
         loop {

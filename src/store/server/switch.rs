@@ -1,8 +1,9 @@
-//! Puts one collection in the place of another, unless somebody else did so first.
+//! The switch: serves one collection in the place of another, unless somebody else did so first.
 //!
-//! Every served collection has a second alias, its token. A rebuild renames it, when it begins, to a name of its own. Its
-//! switch is one call, whose first action renames that: the server carries the actions out under one lock, in their order,
-//! and refuses to rename what is not there, so that nothing happens where another rebuild has begun or switched since.
+//! Every served collection has a second alias, its token. A rebuild renames it, when it begins, to a name of its
+//! own. Its switch is one call, whose first action renames that: the server carries the actions out under one lock,
+//! in their order, and refuses to rename what is not there, so that nothing happens where another rebuild has begun
+//! or switched since.
 
 use std::time::{Duration, Instant};
 
@@ -15,9 +16,9 @@ use tonic::{Code, Request, Status};
 use super::call::{Server, is_passing};
 use crate::{Error, Result};
 
-/// After the name of a collection: its token, and after that whose it is while a rebuild is under way.
+/// The suffix of a collection's token; while a rebuild is under way, its owner follows.
 pub(super) const TOKEN: &str = "-token";
-/// The pause before a call that did not come through is tried again.
+/// The pause before a failed call is tried again.
 const PAUSE: Duration = Duration::from_millis(200);
 
 fn token(collection: &str) -> String {
@@ -33,8 +34,8 @@ fn rename(old: &str, new: &str) -> Action {
 }
 
 impl Server {
-    /// Makes the token of a collection `owner`'s, so that nobody else can replace it any more. One of the version
-    /// before has none yet. Returns its name.
+    /// Gives the token of a collection to `owner`, so that nobody else can replace the collection any more, and
+    /// returns the token's name. A collection of an earlier version has no token yet.
     pub(super) async fn own_token(&self, collection: &str, owner: &str) -> Result<String> {
         let wanted = format!("{}-{owner}", token(collection));
         let begun = Instant::now();
@@ -60,8 +61,8 @@ impl Server {
         }
     }
 
-    /// Serves `next` in the place of `old`, whose token is `owned`, under the alias `name`; what is replaced is found
-    /// under `kept` from then on, if that is given. Fails, and changes nothing, where the token is somebody else's.
+    /// Serves `next` under the alias `name`, in the place of `old`, whose token is `owned`. If `kept` is given,
+    /// `old` is found under that name from then on. Fails and changes nothing where the token is somebody else's.
     pub(super) async fn switch(
         &self,
         name: &str,
@@ -74,7 +75,7 @@ impl Server {
         let begun = Instant::now();
         loop {
             let Err(refused) = self.change_aliases(actions.clone()).await else { return Ok(()) };
-            // It may be done although the answer says otherwise, or was lost.
+            // The switch may be done although the answer was lost or says otherwise.
             let served = self.behind(name).await?;
             match served.as_deref() {
                 Some(served) if served == next => return Ok(()),
@@ -111,7 +112,7 @@ impl Server {
         }
     }
 
-    /// All actions in one call, once. The client itself sends only one at a time.
+    /// Sends all actions in one call, once. The client's own method sends one action at a time.
     async fn change_aliases(&self, actions: Vec<Action>) -> Result<(), Status> {
         let mut client = CollectionsClient::new(self.channel().await?);
         let actions = actions.into_iter().map(|action| AliasOperations { action: Some(action) }).collect();
