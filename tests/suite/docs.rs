@@ -9,8 +9,9 @@ use regex::Regex;
 use crate::fixture::{Bench, repository};
 
 /// Flags of other programs that the documentation names: cargo's, and those of our scripts.
-const FOREIGN: [&str; 12] = [
+const FOREIGN: [&str; 13] = [
     "--bin",
+    "--example",
     "--features",
     "--ignored",
     "--large",
