@@ -36,9 +36,9 @@ pub use runner::{Answered, Task, run};
 /// Told how many of how many answers are in.
 pub type Progress<'a> = &'a (dyn Fn(usize, usize) + Send + Sync);
 
-/// How many examples a prompt shows unless told otherwise.
+/// The default number of examples that a prompt shows.
 pub const DEFAULT_K: usize = 5;
-/// How many calls of a labeler are under way at once unless told otherwise.
+/// The default number of calls of a labeler that are under way at once.
 pub const DEFAULT_CONCURRENCY: usize = 8;
 
 /// Classifies tickets against a store of examples.
@@ -96,21 +96,21 @@ impl Classifier {
         ClassifierBuilder::default()
     }
 
-    /// Puts another labeler in the place of the one it was built with, and decides by its
-    /// calibration if the store has one that fits; the confidence asked for stays.
+    /// Replaces the labeler, and decides by the new one's calibration if the store has one that fits. The confidence
+    /// that is asked for stays.
     pub async fn set_labeler(&mut self, labeler: Arc<dyn Labeler>) -> Result<()> {
         (self.judge, self.note) = self.judge.with_labeler(labeler).calibrated(&self.retriever).await?;
         Ok(())
     }
 
-    /// What the user should know of the store's calibration: that it does not fit and is not used, or
-    /// that many examples have changed since.
+    /// What the user should know of the store's calibration: that it does not fit and is not used, or that many
+    /// examples have changed since it was made.
     #[must_use]
     pub fn note(&self) -> Option<&str> {
         self.note.as_deref()
     }
 
-    /// What its examples come from.
+    /// The retriever that finds its examples.
     #[must_use]
     pub fn retriever(&self) -> &Retriever {
         &self.retriever
@@ -128,10 +128,9 @@ impl Classifier {
         self.judge.judge(&self.retriever, &gathered).await
     }
 
-    /// Classifies many tickets, with as many calls of the labeler at once as the concurrency says.
-    /// The answers come in the order of the tickets; one that fails does not stop the rest, but a
-    /// failure that every ticket would have ([`Error::is_fatal`]) is the last item: what is under
-    /// way has arrived by then.
+    /// Classifies many tickets, with as many calls of the labeler at once as the concurrency says. The answers come
+    /// in the order of the tickets. A ticket that fails does not stop the rest. A failure that every ticket would
+    /// have ([`Error::is_fatal`]) is the last item, and all calls under way have arrived by then.
     ///
     /// Each ticket has a task of its own, so all processors are used; dropping the stream
     /// stops them. Must be called inside a tokio runtime.

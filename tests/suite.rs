@@ -11,7 +11,7 @@
 //! runs in `kill`; what every store must do in `contract`, readers that run while others write in `follow`, and a Qdrant server's misbehaviour in
 //! `server_faults`, both against `qdrant_double`; rendered prompts and request bodies in `prompts`; the library in `library`, how it works on many tickets at once in `pipeline`;
 //! the provided models in `embedders`; `examples_db` itself in `data`; the documentation in `docs`; the order of the layers in
-//! `layers`. Pure stages have their tests beside them in `src`.
+//! `layers`; how many types are public in `surface`. Pure stages have their tests beside them in `src`.
 
 #![expect(
     clippy::unwrap_used,
@@ -92,5 +92,7 @@ mod server_faults;
 mod shortlist;
 #[path = "suite/store.rs"]
 mod store;
+#[path = "suite/surface.rs"]
+mod surface;
 #[path = "suite/taxonomy.rs"]
 mod taxonomy;

@@ -1,4 +1,4 @@
-//! What happens to a ticket, and why: as codes to branch on, with the figures that they rest on.
+//! What happens to a ticket, and why: as codes that programs branch on, with the figures behind them.
 
 use serde::{Deserialize, Serialize};
 
@@ -12,7 +12,7 @@ pub enum Decision {
     Review,
 }
 
-/// Why a ticket is routed or reviewed, for code that branches on it. The names stay; more may come.
+/// Why a ticket is routed or reviewed, for programs that branch on it. The names stay; more may come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[non_exhaustive]
@@ -23,17 +23,17 @@ pub enum ReasonCode {
     Unchecked,
     /// Less sure than was asked for.
     BelowMinimum,
-    /// Less sure than the dial of the calibration asks for.
+    /// Less sure than the dial asks for.
     BelowDial,
-    /// The calibration found no score from which on answers are right often enough.
+    /// The dial has no threshold: answers are not right often enough from any score on.
     NoDial,
     /// The answer names no intent.
     NoIntent,
-    /// The intent is the fallback: the desk handles nothing like it.
+    /// The intent is the fallback: the ticket is out-of-scope.
     Fallback,
-    /// The store holds nothing like the ticket.
+    /// Novelty: the ticket resembles no example of the store.
     UnlikeAnything,
-    /// Of a hierarchy the group is sure, and what within it is not.
+    /// In a hierarchy, the category is sure and the choice within it is not.
     StepUnsure,
     /// There is no text to judge by.
     NoText,
@@ -49,9 +49,9 @@ pub enum ReasonCode {
     Stopped,
     /// The answer is no intent of the taxonomy.
     NotInTaxonomy,
-    /// The model finds none of the intents offered fitting.
+    /// The model finds that none of the offered intents fits.
     NoneFits,
-    /// A doubt of one's own labeler.
+    /// A doubt of your own labeler.
     Doubt,
 }
 
@@ -73,11 +73,11 @@ pub enum Doubt {
     NotInTaxonomy(String),
     /// The answer holds no intent.
     NoIntent,
-    /// The model finds none of the intents offered fitting.
+    /// The model finds that none of the offered intents fits.
     NoneFits,
-    /// A doubt that was to be lifted by asking again, which failed by this error.
+    /// A doubt that a question back should have lifted, and the error by which that question failed.
     AskedInVain(Box<Doubt>, String),
-    /// One's own, in words.
+    /// A doubt of your own labeler, in words.
     Other(String),
 }
 
@@ -104,36 +104,36 @@ impl Doubt {
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Reason {
-    /// How sure the answer is was compared with what is asked for.
+    /// The confidence of the answer was compared with what is asked for.
     Compared(Standard),
     /// The labeler's own doubt.
     Doubt(Doubt),
     /// The answer names no intent.
     NoIntent,
-    /// The intent is the fallback, which this is.
+    /// The intent is this fallback.
     Fallback(String),
-    /// The store holds nothing like the ticket.
+    /// Novelty: the ticket resembles no example; this is the nearest one.
     Unlike(Nearest),
-    /// It belongs to this group, but what within it is unsure.
+    /// The ticket belongs to this category, but the choice within it is unsure, for this reason.
     Within(String, Box<Reason>),
     /// There is no text to judge by.
     NoText,
 }
 
-/// What an answer's confidence was compared with; shares are 0 to 1.
+/// What the confidence of an answer was compared with. Shares are 0 to 1.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub enum Standard {
-    /// What the history says for this intent, with the share asked for.
+    /// The agreement of neighbours and probe on this intent, with the share that is asked for.
     Agreement {
         /// The intent.
         intent: String,
-        /// What the history says for it.
+        /// The agreement on it.
         confidence: f32,
         /// What is asked for.
         asked: f32,
     },
-    /// The probability that the answer is right, with the one asked for.
+    /// The probability that the answer is right, with the one that is asked for.
     Probability {
         /// That the answer is right.
         probability: f32,
@@ -148,7 +148,7 @@ pub enum Standard {
         is_reached: bool,
         /// The share of the routed answers that the dial is set to.
         target: f64,
-        /// The probability from which on it routes; `None` where it routes nothing.
+        /// The probability from which on answers are routed; `None` where none is.
         from: Option<f32>,
     },
 }
@@ -185,7 +185,7 @@ impl Reason {
             Self::NoIntent => ReasonCode::NoIntent,
             Self::Fallback(_) => ReasonCode::Fallback,
             Self::Unlike(_) => ReasonCode::UnlikeAnything,
-            // What is known of the step says more than that it was one.
+            // The code of the step's own reason says more, where it has one.
             Self::Within(_, why) => match why.code() {
                 ReasonCode::BelowMinimum => ReasonCode::StepUnsure,
                 code => code,
@@ -194,7 +194,7 @@ impl Reason {
         }
     }
 
-    /// What is decided for this reason.
+    /// The decision that this reason means.
     #[must_use]
     pub fn decision(&self) -> Decision {
         match self {
@@ -204,7 +204,7 @@ impl Reason {
     }
 }
 
-/// The example that is nearest to a ticket which is unlike everything seen.
+/// The nearest example of a novel ticket.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Nearest {
     /// Its ticket id.

@@ -7,17 +7,17 @@ use crate::Result;
 
 /// Length of the vectors.
 const DIMENSION: usize = 256;
-/// What a word counts, against one for each of its pieces of three letters.
+/// The weight of a word. Each of its pieces of three letters has the weight 1.
 const WORD: f32 = 3.0;
 
 /// Puts each word, and each three letters of it, at a place that a hash tells (Weinberger et al. 2009). Texts with the
-/// same words are near each other; texts with other words are not, however alike they are in meaning. Quick, needs no
-/// model, and gives the same vectors everywhere: for tests, for examples, and to try the program out.
+/// same words are near each other; texts with other words are not, even if they mean the same. It is quick, needs no
+/// model, and gives the same vectors everywhere. It is for tests, for examples, and to try the program out.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct HashEmbedder;
 
 impl HashEmbedder {
-    /// Its name, by which the command line takes it too.
+    /// Its name, also for `--embedder`.
     pub const NAME: &str = "hash";
 }
 
@@ -38,7 +38,7 @@ impl Embedder for HashEmbedder {
 
 fn vector(text: &str) -> Vec<f32> {
     let mut vector = vec![0.0; DIMENSION];
-    // Every text has something, also one without a word.
+    // Every text has a vector, also one without a word.
     add(&mut vector, &[], 0.01);
     let lower = text.to_lowercase();
     for word in lower.split(|letter: char| !letter.is_alphanumeric()).filter(|word| !word.is_empty()) {
@@ -52,7 +52,7 @@ fn vector(text: &str) -> Vec<f32> {
     vector.iter().map(|x| x / length).collect()
 }
 
-/// Two that fall on one place do not always add up, since each has a sign.
+/// The place and the sign of a piece. Because of the signs, two pieces on one place do not always add up.
 fn add(vector: &mut [f32], bytes: &[u8], weight: f32) {
     // FNV-1a, which unlike the standard library's hash is the same in every release.
     let hash = bytes

@@ -68,7 +68,7 @@ fn reasoning(evidence: &Evidence, votes: &[Vote]) -> String {
     let winner = &votes[0];
     let of_winner = || ballots.iter().filter(|candidate| candidate.intent() == winner.intent);
     let mut text = format!(
-        "{} of the {} most similar examples are {:?} and have {:.0} % of the vote, the nearer the more",
+        "{} of the {} nearest neighbours are {:?} and have {:.0} % of the vote, in which nearer ones count more",
         of_winner().count(),
         ballots.len(),
         winner.intent,

@@ -30,12 +30,12 @@ pub use platt::fit;
 /// An answer whose right intent is known.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Answer {
-    /// What it is ranked by, see [`confidence::score`](crate::stages::confidence::score).
+    /// What answers are ranked by, see [`confidence::score`](crate::stages::confidence::score).
     pub score: f32,
     /// Whether its intent is the right one.
     pub right: bool,
-    /// Whether it may be routed at all: it names an intent, which is not the fallback, without a
-    /// doubt, and something like the ticket was seen.
+    /// Whether it may be routed at all: it names an intent that is not the fallback, without a doubt, and the
+    /// ticket is not novel.
     pub routable: bool,
 }
 
@@ -49,9 +49,9 @@ impl Answer {
 pub struct CalibrateOptions {
     /// Share of the routed answers that must be right, above 0 and below 1.
     pub target: f64,
-    /// How sure that is to hold, above 0 and below 1.
+    /// How sure it is that the dial holds, above 0 and below 1.
     pub confidence: f64,
-    /// What the calibration is to hold for.
+    /// The options that the calibration is for.
     pub options: Options,
     /// How many calls of the labeler are under way at once.
     pub concurrency: usize,
@@ -98,7 +98,7 @@ pub struct CalibrationReport {
     pub notes: Vec<String>,
 }
 
-/// From when on a cascade takes the vote's answer and asks no model, and what that means on these
+/// From which score on a cascade takes the vote's answer and asks no model, and what that brings on these
 /// tickets.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Cascade {
@@ -120,11 +120,11 @@ pub async fn calibrate(
     progress: Progress<'_>,
 ) -> Result<CalibrationReport> {
     let given = tickets.len();
-    // Whatever confidence is asked for later.
+    // A calibration holds for any confidence that is asked for later.
     let judge = Judge::new(labeler, Examples::Retrieved, Options { min_confidence: None, ..options.options.clone() });
     let tickets = answers::unseen(retriever, judge.options(), tickets).await?;
     let setup = judge.setup(retriever)?;
-    // What may be routed at all is found out by routing all that may be.
+    // This calibration routes all answers that may be routed at all, and so shows which these are.
     let judge = judge.with_calibration(Calibration::OPEN);
     let answered = answers::answer(retriever, &judge, &tickets, options.concurrency, progress).await?;
 
@@ -188,12 +188,12 @@ pub async fn calibrate(
     })
 }
 
-/// What the answers come to.
+/// The answers, and what they cost.
 #[derive(Default)]
 struct Tally {
     /// The labeler's answers, failures included.
     own: Vec<Answer>,
-    /// Score and whether it was right, of those with an intent.
+    /// The score of each answer with an intent, and whether it was right.
     scored: Vec<(f32, bool)>,
     /// What the vote alone would have answered.
     of_vote: Vec<Answer>,
@@ -231,8 +231,8 @@ fn tally(taxonomy: &Taxonomy, tickets: &[answers::Measured], answered: &[Result<
     tally
 }
 
-/// What the vote alone would have said, by the votes that every answer reports. A cascade takes it
-/// from its threshold on whatever it is, the fallback too.
+/// What the vote alone would have said, by the votes that every answer reports. From its threshold on, a cascade
+/// takes whatever the vote says, the fallback too.
 fn vote_answer(votes: &[Vote], gold: &str) -> Answer {
     let Some(first) = votes.first() else { return Answer::NONE };
     let label = Label { intent: Some(first.intent.clone()), ..Label::default() };
@@ -264,7 +264,7 @@ async fn store(retriever: &Retriever, labeler: &str, mut entry: Entry, cascade: 
     let store = retriever.store();
     let manifest = manifest_of(store).await?;
     entry.changed_in_place = manifest.map_or(0, |manifest| manifest.changed_in_place);
-    // What was learned of a cascade holds for the threshold that it had.
+    // The calibration of a cascade holds for the threshold that the cascade had.
     let cascade = (labeler != CascadeLabeler::NAME).then(|| CascadeEntry {
         threshold: cascade.threshold,
         target: cascade.target,

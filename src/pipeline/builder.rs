@@ -30,7 +30,7 @@ impl fmt::Debug for ClassifierBuilder {
 }
 
 impl ClassifierBuilder {
-    /// A store that is opened with its embedder already, in place of both.
+    /// A retriever, in place of a store and an embedder.
     #[must_use]
     pub fn retriever(mut self, retriever: Arc<Retriever>) -> Self {
         self.retriever = Some(retriever);
@@ -72,7 +72,7 @@ impl ClassifierBuilder {
         self
     }
 
-    /// What is searched for, what is shown and what is asked for.
+    /// What a decision depends on: search, examples, strategy and the confidence that is asked for.
     #[must_use]
     pub fn options(mut self, options: Options) -> Self {
         self.options = options;

@@ -11,39 +11,39 @@ use crate::stages::confidence::Calibration;
 use crate::store::{CALIBRATION_BLOB, ExampleStore, manifest_of};
 use crate::{Error, Result};
 
-/// The form that this program writes and reads.
+/// The version of the stored form.
 const VERSION: u32 = 1;
 /// When more than this share of the examples has changed, the user is told.
 const STALE_SHARE: f64 = 0.1;
 
-/// What answers depend on: a calibration that was made under another set-up is refused. It is kept
-/// beside the [`key`](Setup::key), so that a note can say what differs.
+/// Everything that answers depend on. A calibration of another set-up is not used. The set-up is kept beside the
+/// [`key`](Setup::key), so that a note can say what differs.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Setup {
     /// The model; `None` for a labeler without one.
     pub model: Option<String>,
-    /// Fingerprint of its prompts, the intents in them included.
+    /// Fingerprint of the prompts and the intents in them.
     pub prompt: Option<String>,
-    /// How many examples it is shown, and how they are chosen.
+    /// How many examples are shown, and how they are chosen.
     pub examples: Option<String>,
     /// The embedding model.
     pub embedder: String,
     /// `flat` or `hierarchical`.
     pub strategy: String,
-    /// Whether the store's probe has a say.
+    /// Whether the store's probe is used.
     pub probe: bool,
-    /// What examples must pass.
+    /// The filter.
     pub filter: String,
-    /// Whether tickets unlike everything seen go to review.
+    /// Whether novel tickets go to review.
     pub unknown: bool,
-    /// Of a cascade the confidence from which on the vote's answer is taken.
+    /// For a cascade: the confidence from which on the vote's answer is taken.
     #[serde(default)]
-    pub threshold: Option<String>,
+    pub cascade_threshold: Option<String>,
 }
 
 impl Setup {
-    /// What a calibration holds for, in sixteen letters. It is made of names and values that are
-    /// chosen here and in [`Options`](super::Options), so it stays when types are renamed.
+    /// The calibration key, in sixteen letters: the hash of the set-up. It is made of names and values that are chosen
+    /// here and in [`Options`](super::Options), so it stays when types are renamed.
     #[must_use]
     pub fn key(&self) -> String {
         let yes = |is_so: bool| Some(if is_so { "yes" } else { "no" }.to_owned());
@@ -56,7 +56,7 @@ impl Setup {
             ("probe", yes(self.probe)),
             ("filter", Some(self.filter.clone())),
             ("novelty", yes(self.unknown)),
-            ("cascade", self.threshold.clone()),
+            ("cascade", self.cascade_threshold.clone()),
         ];
         let lines = parts.into_iter().filter_map(|(name, value)| Some(format!("{name}={}\n", Value::from(value?))));
         let mut key = text_hash(&lines.collect::<String>());
@@ -64,15 +64,15 @@ impl Setup {
         key
     }
 
-    /// What differs from another one, in words; `None` where nothing does.
+    /// What differs between two set-ups, in words; `None` where nothing does.
     fn difference(&self, now: &Self) -> Result<Option<String>> {
         let json = |setup: &Self| serde_json::to_value(setup).map_err(|e| unwritable(&e));
         let (before, now) = (json(self)?, json(now)?);
         let changed = before.as_object().into_iter().flatten().filter(|(key, was)| now[key.as_str()] != **was);
         let words = changed.map(|(key, was)| match (was, &now[key.as_str()]) {
-            // Nobody knows them by heart.
+            // Nobody knows fingerprints by heart.
             (Value::String(_), Value::String(_)) if key == "prompt" => "the prompt or the intents in it".to_owned(),
-            // What earlier versions did not keep.
+            // Earlier versions did not keep it.
             (Value::Null, is) => format!("{key} (unknown then, {is} now)"),
             (was, is) => format!("{key} ({was} then, {is} now)"),
         });
@@ -84,35 +84,35 @@ impl Setup {
 /// The calibration of one labeler.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Entry {
-    /// The [`key`](Setup::key) of what it holds for; earlier versions had none, and what they wrote
-    /// is compared name by name.
+    /// The calibration [`key`](Setup::key). Earlier versions had none, and their set-ups are compared name by
+    /// name.
     #[serde(default)]
     pub key: Option<String>,
-    /// What it holds for.
+    /// The set-up that it holds for.
     #[serde(flatten)]
     pub setup: Setup,
     /// The curve and the dial.
     #[serde(flatten)]
     pub calibration: Calibration,
-    /// How sure the dial's target is to hold, 0 to 1.
+    /// How sure it is that the dial holds, 0 to 1.
     pub confidence: f64,
     /// Share of the calibration tickets that it routes.
     pub coverage: f64,
-    /// Calibration tickets.
+    /// How many tickets it was made with.
     pub n: usize,
     /// When it was made (RFC 3339); earlier versions did not say.
     #[serde(default)]
     pub made_at: Option<String>,
     /// Examples in the store when it was made.
     pub examples_then: usize,
-    /// How many of them have changed since, up to the last rebuild of the store.
+    /// How many examples had changed since, up to the last rebuild of the store.
     #[serde(default)]
     pub changed: usize,
-    /// What the manifest said of changes in place when it was made, or rebuilt.
+    /// How many changes in place the manifest counted when it was made, or when the store was rebuilt since.
     pub changed_in_place: usize,
 }
 
-/// From which score on the vote's answer is taken where Claude would be asked otherwise.
+/// The threshold of a cascade: the score from which on the vote's answer is taken and Claude is not asked.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct CascadeEntry {
     /// The least [`score`](crate::stages::confidence::score) of the vote's first intent; `None` where no
@@ -120,11 +120,11 @@ pub struct CascadeEntry {
     pub threshold: Option<f32>,
     /// Share of the vote's answers that must be right.
     pub target: f64,
-    /// How sure that is to hold, 0 to 1.
+    /// How sure it is that the target holds, 0 to 1.
     pub confidence: f64,
-    /// Whether the store's probe had a say.
+    /// Whether the store's probe was used.
     pub probe: bool,
-    /// What examples had to pass.
+    /// The filter.
     #[serde(default)]
     pub filter: String,
     /// When it was made (RFC 3339); earlier versions did not say.
@@ -151,7 +151,8 @@ impl Default for Stored {
 }
 
 impl Stored {
-    /// Those of a store; none where it was never calibrated. Fails when they cannot be read.
+    /// Reads the calibrations of a store. There are none where it was never calibrated. Fails when they cannot be
+    /// read.
     pub async fn read(store: &dyn ExampleStore) -> Result<Self> {
         store.blob(CALIBRATION_BLOB).await?.map_or_else(|| Ok(Self::default()), |bytes| Self::from_json(&bytes))
     }
@@ -189,8 +190,8 @@ impl Stored {
         store.put_blob(CALIBRATION_BLOB, stored.to_json()?).await
     }
 
-    /// The calibration of a labeler if it fits the set-up, and what the user should know of it: that
-    /// it does not fit, or that many examples have changed since.
+    /// The calibration of a labeler if it fits the set-up. The note says that it does not fit, or that many examples
+    /// have changed since it was made.
     pub async fn fitting(
         store: &dyn ExampleStore,
         labeler: &str,
@@ -219,8 +220,8 @@ impl Stored {
         Ok((Some(entry.calibration), note))
     }
 
-    /// The stored form for a store that is rebuilt with so many changes, after which the manifest
-    /// counts from 0 again. What cannot be read is left behind.
+    /// The stored form after a rebuild with so many changes: from then on the manifest counts from 0 again. A form
+    /// that cannot be read is dropped.
     #[must_use]
     pub fn carried(bytes: &[u8], changed_in_place: usize, changes: usize) -> Option<Vec<u8>> {
         let mut stored = Self::from_json(bytes).ok()?;
@@ -232,7 +233,7 @@ impl Stored {
 }
 
 impl Entry {
-    /// Why it does not hold for a set-up, in words.
+    /// Why it does not hold for a set-up, in words; `None` where it does.
     fn difference(&self, now: &Setup) -> Result<Option<String>> {
         match &self.key {
             Some(key) if *key == now.key() => Ok(None),
@@ -252,8 +253,8 @@ impl Entry {
     }
 }
 
-/// The score from which on a cascade takes the vote's answer, if the store was calibrated for it and
-/// that fits; and in words where it is from, or why there is none.
+/// The score from which on a cascade takes the vote's answer, if the store was calibrated for it and that fits. The
+/// words say where it is from, or why there is none.
 pub async fn cascade_threshold(retriever: &Retriever, options: &Options) -> Result<(Option<f32>, String)> {
     let stored = Stored::read(retriever.store()).await?;
     stored.cascade.map_or_else(
@@ -264,7 +265,7 @@ pub async fn cascade_threshold(retriever: &Retriever, options: &Options) -> Resu
 
 impl CascadeEntry {
     fn fitting(&self, now: &Setup) -> Result<(Option<f32>, String)> {
-        // All that the vote depends on; it was calibrated as one choice among all intents.
+        // This is all that the vote depends on. It was calibrated as one choice among all intents.
         let then = Setup { probe: self.probe, filter: self.filter.clone(), strategy: "flat".to_owned(), ..now.clone() };
         let of = of(self.made_at.as_ref());
         Ok(match (then.difference(now)?, self.threshold) {
@@ -308,7 +309,7 @@ mod tests {
             probe: true,
             filter: String::new(),
             unknown: true,
-            threshold: None,
+            cascade_threshold: None,
         }
     }
 
@@ -365,7 +366,7 @@ mod tests {
             |now: &mut Setup| now.examples = Some("9 nearest".into()),
             |now: &mut Setup| now.filter = "language".into(),
             |now: &mut Setup| now.unknown = false,
-            |now: &mut Setup| now.threshold = Some("0.7".into()),
+            |now: &mut Setup| now.cascade_threshold = Some("0.7".into()),
         ] {
             assert!(said(change).is_some());
             let mut now = setup();
@@ -382,15 +383,15 @@ mod tests {
         }
         // What an earlier version learned of a cascade does not say with which threshold.
         let mut cascade = json["labelers"]["claude"].clone();
-        cascade.as_object_mut().unwrap().remove("threshold").unwrap();
+        cascade.as_object_mut().unwrap().remove("cascade_threshold").unwrap();
         json["labelers"]["cascade"] = cascade;
         json["cascade"] = serde_json::json!({"threshold": 0.8, "target": 0.97, "confidence": 0.9, "probe": true});
         let read = Stored::from_json(json.to_string().as_bytes()).unwrap();
         assert_eq!((read.labelers["claude"].made_at.as_ref(), read.labelers["claude"].n), (None, 1540));
         assert_eq!(read.labelers["claude"].difference(&setup()).unwrap(), None);
-        let now = Setup { threshold: Some("0.7".into()), ..setup() };
+        let now = Setup { cascade_threshold: Some("0.7".into()), ..setup() };
         let difference = read.labelers["cascade"].difference(&now).unwrap();
-        assert_eq!(difference.unwrap(), "threshold (unknown then, \"0.7\" now)");
+        assert_eq!(difference.unwrap(), "cascade_threshold (unknown then, \"0.7\" now)");
         assert_eq!(read.cascade.unwrap().fitting(&setup()).unwrap().0, Some(0.8));
     }
 

@@ -1,4 +1,4 @@
-//! The answer for one ticket, as it leaves the pipeline: into the outputs, and back out of them.
+//! The answer for one ticket, as it leaves the pipeline. It can be written as JSON and read back.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -12,14 +12,14 @@ use crate::data::label::Usage;
 use crate::data::taxonomy::Route;
 use crate::statistics::milliseconds;
 
-/// The form of a [`Classification`] in JSON. Keys may be added within it; none is removed.
+/// The version of a [`Classification`] in JSON. Keys may be added within a version; none is removed.
 pub const SCHEMA: u32 = 1;
 
 /// The answer for one ticket, with everything that led to it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Classification {
-    /// The form of this answer in JSON, see [`SCHEMA`].
+    /// The version of this answer in JSON, see [`SCHEMA`].
     pub schema: u32,
     /// The ticket's id.
     pub id: String,
@@ -31,30 +31,30 @@ pub struct Classification {
     pub secondary: Vec<String>,
     /// Attributes of the taxonomy by name, each with one of its values.
     pub attributes: BTreeMap<String, String>,
-    /// Where the taxonomy's routes send it, in a review by the best guess; `None` where none matches.
+    /// Where the taxonomy's routes send it; in a review by the best guess. `None` where no route matches.
     pub route: Option<Route>,
     /// Route or review.
     pub decision: Decision,
     /// Why it is routed or reviewed, for code that branches on it.
     pub reason_code: ReasonCode,
-    /// The same in words, with its figures.
+    /// Why it is routed or reviewed, in words and with figures.
     pub reason: String,
     /// Why it is this intent.
     pub reasoning: Option<String>,
-    /// Calibrated, the probability that the intent is right; otherwise the share of the similar
-    /// examples' vote that it has. 0 to 1.
+    /// After a calibration the probability that the intent is right, otherwise the agreement of neighbours and
+    /// probe on it; 0 to 1.
     pub confidence: f32,
-    /// Whether the store was calibrated for this labeler, so that the confidence is a probability.
+    /// Whether the confidence is a calibrated probability.
     pub calibrated: bool,
-    /// What answers are ranked by: what neighbours and probe say for the intent, 0 to 1.
+    /// What answers are ranked by: the agreement of neighbours and probe on the intent, 0 to 1.
     pub score: f32,
-    /// The examples that were shown, best first.
+    /// The examples that were shown, best first. (The key is older than the word.)
     pub neighbours: Vec<Neighbour>,
-    /// The intents that retrieval puts forward, best first.
+    /// The leading intents of neighbours and probe, best first.
     pub shortlist: Vec<String>,
     /// What neighbours and probe say of each intent, best first.
     pub votes: Vec<Vote>,
-    /// The stored examples that were considered, best first.
+    /// All neighbours that were found, best first. (The key is older than the word.)
     pub candidates: Vec<Considered>,
     /// The choices on the way down a hierarchy; empty where it was one choice.
     pub steps: Vec<Step>,
@@ -92,7 +92,7 @@ pub struct Neighbour {
     pub text: String,
 }
 
-/// A candidate as the outputs show it.
+/// A neighbour as the outputs show it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Considered {
@@ -104,7 +104,7 @@ pub struct Considered {
     pub score: f32,
     /// Its cosine similarity, -1 to 1.
     pub cosine: f32,
-    /// Its BM25 score divided by the best of the query, 0 to 1.
+    /// Its BM25 score divided by the best one of the search, 0 to 1.
     pub bm25: f32,
     /// Why it was chosen as an example; `None` when it was not.
     pub chosen: Option<String>,
@@ -114,9 +114,9 @@ pub struct Considered {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Step {
-    /// The group that was chosen within; `None` at the top.
+    /// The category that was chosen within; `None` at the top.
     pub parent: Option<String>,
-    /// The group or intent that was chosen.
+    /// The category or intent that was chosen.
     pub choice: Option<String>,
     /// Confidence in this choice, given the parent, 0 to 1.
     pub confidence: f32,
@@ -132,7 +132,7 @@ pub struct Step {
 #[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 #[non_exhaustive]
 pub struct Latency {
-    /// Embedding, a fair share of a batch.
+    /// Embedding: a fair share of its batch.
     pub embed: f64,
     /// Search and fusion.
     pub retrieve: f64,
@@ -147,7 +147,7 @@ impl Latency {
         Self::sum(milliseconds(embed), milliseconds(retrieve), milliseconds(label))
     }
 
-    /// Without what a judge does not need.
+    /// The times without the parts that a judge does not need.
     pub(crate) fn charged(self, needs: Needs) -> Self {
         let charge = |time: f64, is_needed: bool| if is_needed { time } else { 0.0 };
         Self::sum(charge(self.embed, needs.embedding), charge(self.retrieve, needs.search), self.label)

@@ -1,5 +1,5 @@
-//! The way down a taxonomy: first the group, then what lies within it, until an intent is
-//! reached. Each step is a call of the labeler with a prompt and examples of its own.
+//! The way down a taxonomy: first the category, then a choice within it, until an intent is reached. Each step is a
+//! call of the labeler with its own prompt and examples.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -27,8 +27,8 @@ pub enum Strategy {
 }
 
 impl Judge {
-    /// Goes down as far as the confidence holds: the product of the steps' confidences must stay
-    /// at what is asked for. Where it does not, the way ends in the group that was reached.
+    /// Goes down as far as the confidence holds: the product of the steps' confidences must not fall below what is
+    /// asked for. Where it does, the way ends in the category that was reached.
     pub(super) async fn descend(&self, retriever: &Retriever, gathered: &Gathered) -> Result<Found> {
         let asked = self.terms().min_confidence();
         let mut sum = Label { cost_usd: Some(0.0), ..Label::default() };
@@ -68,7 +68,7 @@ impl Judge {
                 continue;
             }
             if group.is_some() {
-                // The best guess is an intent, never a group.
+                // The best guess is an intent, never a category.
                 sum.intent = gathered
                     .votes
                     .iter()
@@ -92,7 +92,7 @@ impl View {
     }
 }
 
-/// What a labeler sees at a level: candidates, votes and examples by the level's children.
+/// What a labeler sees at a level: neighbours, votes and examples under the names of the level's children.
 async fn view(retriever: &Retriever, gathered: &Gathered, level: &Level) -> Result<View> {
     let candidates = match level.parent {
         None => gathered.candidates.clone(),
@@ -104,7 +104,7 @@ async fn view(retriever: &Retriever, gathered: &Gathered, level: &Level) -> Resu
     Ok(View { candidates, votes, shortlist, taxonomy: Arc::clone(&level.taxonomy), level: Some(level.clone()) })
 }
 
-/// A candidate under the name of the level's child that its intent belongs to.
+/// A neighbour under the name of the level's child that its intent belongs to.
 pub(super) fn relabelled(candidate: &Candidate, level: &Level) -> Option<Candidate> {
     let child = level.child_of(candidate.intent())?;
     let mut candidate = candidate.clone();
@@ -116,7 +116,7 @@ pub(super) fn relabelled(candidate: &Candidate, level: &Level) -> Option<Candida
     Some(candidate)
 }
 
-/// The shares of the level's children: the sums of their intents'.
+/// The shares of the level's children: each is the sum over its intents.
 fn by_child(votes: &[Vote], level: &Level) -> Vec<Vote> {
     let mut sums: Vec<Vote> = Vec::new();
     for vote in votes {
@@ -130,7 +130,7 @@ fn by_child(votes: &[Vote], level: &Level) -> Vec<Vote> {
             None => sums.push(Vote { intent: child.to_owned(), ..vote.clone() }),
         }
     }
-    // Given the parent, each kind of support adds up to 1 again.
+    // Within the parent, shares and probabilities add up to 1 again.
     let total = |of: &dyn Fn(&Vote) -> f32| sums.iter().map(of).sum::<f32>().max(f32::MIN_POSITIVE);
     let (shares, neighbours) = (total(&|sum| sum.share), total(&|sum| sum.neighbours));
     let probes = total(&|sum| sum.probe.unwrap_or(0.0));

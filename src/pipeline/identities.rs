@@ -1,4 +1,4 @@
-//! Which tickets are examples of a store themselves: what is measured must not find itself.
+//! Which tickets are examples of a store themselves. A ticket that is measured must not find itself.
 
 use std::collections::HashMap;
 
@@ -9,7 +9,7 @@ use crate::Result;
 use crate::data::ticket::{LabelledTicket, text_hash};
 use crate::store::Pages;
 
-/// Who is in a store, by ticket id and by text.
+/// The examples of a store, by ticket id and by text.
 #[derive(Debug)]
 pub(crate) struct StoredIdentities {
     by_id: HashMap<String, Vec<Uuid>>,
@@ -45,7 +45,7 @@ impl StoredIdentities {
         keys
     }
 
-    /// The keys of all examples, in no order.
+    /// The keys of all examples, in no particular order.
     pub(crate) fn keys(&self) -> impl Iterator<Item = Uuid> + '_ {
         self.by_text.values().flatten().copied()
     }

@@ -28,15 +28,15 @@ use crate::stages::select::select;
 /// Which examples the labeler sees.
 #[derive(Debug, Clone)]
 pub enum Examples {
-    /// The k nearest of the store.
+    /// Some of the neighbours.
     Retrieved,
-    /// The same for every ticket, with their vectors.
+    /// Static examples with their vectors: the same for every ticket.
     Static(Vec<(Arc<Example>, Arc<[f32]>)>),
-    /// None.
+    /// No examples.
     None,
 }
 
-/// A labeler with the examples it gets and the confidence it must reach.
+/// A labeler, with the examples that it gets and the confidence that it must reach.
 #[derive(Clone)]
 pub struct Judge {
     labeler: Arc<dyn Labeler>,
@@ -45,16 +45,16 @@ pub struct Judge {
     calibration: Option<Calibration>,
 }
 
-/// What of the preparation a judge needs.
+/// Which parts of the preparation a judge needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct Needs {
     /// The ticket's vector.
     pub(crate) embedding: bool,
-    /// What is like it in the store.
+    /// The ticket's neighbours.
     pub(crate) search: bool,
 }
 
-/// What of the gathered evidence a labeler chooses from: all of it, or one level.
+/// The gathered evidence that a labeler chooses from: all of it, or one level.
 pub(super) struct View {
     pub(super) candidates: Vec<Candidate>,
     pub(super) votes: Vec<Vote>,
@@ -70,7 +70,7 @@ impl fmt::Debug for Judge {
 }
 
 impl Judge {
-    /// A judge. With [`Options::cascade`] the vote answers where it is sure, and `labeler` the rest.
+    /// A judge. With [`Options::cascade`], the vote answers where it is sure, and `labeler` answers the rest.
     #[must_use]
     pub fn new(labeler: Arc<dyn Labeler>, examples: Examples, options: Options) -> Self {
         let labeler = match options.cascade {
@@ -80,12 +80,12 @@ impl Judge {
         Self { labeler, examples, options: Arc::new(options), calibration: None }
     }
 
-    /// The same with another labeler and without a calibration.
+    /// The same judge with another labeler and without a calibration.
     pub(super) fn with_labeler(&self, labeler: Arc<dyn Labeler>) -> Self {
         Self::new(labeler, self.examples.clone(), Options::clone(&self.options))
     }
 
-    /// What it was made with.
+    /// The options that it was made with.
     #[must_use]
     pub fn options(&self) -> &Arc<Options> {
         &self.options
@@ -98,9 +98,8 @@ impl Judge {
         self
     }
 
-    /// Decides by the store's calibration for the labeler, if there is one and it fits; the note
-    /// says why it does not, or what to know of it. Only answers from retrieved examples are ever
-    /// calibrated.
+    /// Decides by the store's calibration for the labeler, if there is one and it fits. The note says why it does not,
+    /// or what to know of it. Only answers from retrieved examples are ever calibrated.
     pub async fn calibrated(self, retriever: &Retriever) -> Result<(Self, Option<String>)> {
         if !matches!(self.examples, Examples::Retrieved) {
             return Ok((self, None));
@@ -110,17 +109,17 @@ impl Judge {
         Ok((Self { calibration, ..self }, note))
     }
 
-    /// What a calibration of its answers holds for.
+    /// The set-up that a calibration of its answers holds for.
     pub fn setup(&self, retriever: &Retriever) -> Result<Setup> {
         let identity = self.labeler.identity(&retriever.taxonomy())?;
         let shown = identity.prompt.is_some().then(|| self.options.shown());
         let of_search = retriever.setup(&self.options);
-        let threshold = identity.threshold.map(|threshold| threshold.to_string());
-        Ok(Setup { model: identity.model, prompt: identity.prompt, examples: shown, threshold, ..of_search })
+        let cascade_threshold = identity.threshold.map(|threshold| threshold.to_string());
+        Ok(Setup { model: identity.model, prompt: identity.prompt, examples: shown, cascade_threshold, ..of_search })
     }
 
-    /// What its answers and its decisions need of the preparation. That confidence and shortlist are
-    /// reported beside an answer is no need.
+    /// Which parts of the preparation its answers and decisions rest on. Those that only fill `confidence` and
+    /// `shortlist` do not count.
     pub(crate) fn needs(&self, taxonomy: &Taxonomy) -> Needs {
         let basis = self.labeler.basis(taxonomy);
         let is_fixed = matches!(self.examples, Examples::Static(_));
@@ -189,7 +188,7 @@ impl Judge {
             calibrated: self.calibration.is_some(),
             score,
             neighbours: neighbours(&evidence.examples),
-            // What retrieval puts forward is reported for every labeler.
+            // The shortlist is reported for every labeler.
             shortlist: gathered.shortlist.clone(),
             votes: gathered.votes.clone(),
             candidates: gathered.candidates.iter().map(|candidate| considered(candidate, &evidence.examples)).collect(),
@@ -204,7 +203,7 @@ impl Judge {
         })
     }
 
-    /// What is known of an answer.
+    /// The facts of an answer, for the policy.
     fn facts<'a>(&self, found: &'a Found, score: f32, gathered: &'a Gathered) -> Facts<'a> {
         let floor = gathered.floor.filter(|_| matches!(self.examples, Examples::Retrieved));
         Facts {
@@ -218,7 +217,7 @@ impl Judge {
         }
     }
 
-    /// What an answer must reach.
+    /// The terms that an answer must meet.
     pub(super) fn terms(&self) -> Terms {
         let (calibration, asked) = (self.calibration, self.options.min_confidence);
         Terms { calibration, asked, usual: self.labeler.default_min_confidence() }
@@ -257,8 +256,8 @@ impl Judge {
                 let examples = select(&candidates, &votes, self.options.k, self.options.selection);
                 (candidates, examples)
             }
-            // A person's choice for a prompt is shown whole and in its own order, save the
-            // ticket itself.
+            // Static examples are shown all and in their own order, without the ticket
+            // itself.
             Examples::Static(fixed) => {
                 let others: Vec<_> = fixed.iter().filter(|(example, _)| !is_same(example, gathered)).cloned().collect();
                 let in_level = |candidate: Candidate| match &level {
@@ -287,21 +286,21 @@ impl Judge {
     }
 }
 
-/// What the labeler was led to, in one choice or down a hierarchy.
+/// The labeler's answer, in one choice or down a hierarchy.
 pub(super) struct Found {
     pub(super) label: Label,
-    /// How sure that is before any calibration.
+    /// Its confidence before any calibration.
     pub(super) confidence: f32,
     /// Why the way down ended before an intent that is sure.
     pub(super) unsure_step: Option<Reason>,
-    /// The group that the intent belongs to, or that the way down is sure of.
+    /// The category of the intent, or the one that the way down ended in.
     pub(super) category: Option<String>,
     /// The evidence of the last choice.
     pub(super) evidence: Evidence,
     pub(super) steps: Vec<Step>,
 }
 
-/// How sure a label is: as the labeler says, or as the history says for its intent.
+/// The confidence of a label: the labeler's own, or the agreement on its intent.
 pub(super) fn confidence_of(label: &Label, evidence: &Evidence) -> f32 {
     let agreement = || label.intent.as_deref().map_or(0.0, |intent| evidence.support_of(intent));
     label.confidence.unwrap_or_else(agreement)

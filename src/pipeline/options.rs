@@ -1,28 +1,27 @@
-//! What a decision depends on beside the store, the embedder and the labeler.
+//! What a decision depends on, besides the store, the embedder and the labeler.
 
 use super::{DEFAULT_K, Strategy};
 use crate::stages::select::Selection;
 use crate::store::{Condition, Filter};
 
-/// What is searched for, what is shown and what is asked for. Start from [`Options::default`] and set
-/// what differs.
+/// How to search, what to show and what to ask for. Start from [`Options::default`] and set what differs.
 #[derive(Debug, Clone, PartialEq)]
 #[non_exhaustive]
 pub struct Options {
-    /// How many retrieved examples the labeler sees.
+    /// How many examples the labeler sees.
     pub k: usize,
-    /// How these are chosen from what was found.
+    /// How the examples are chosen from the neighbours.
     pub selection: Selection,
     /// How the labeler gets to an intent.
     pub strategy: Strategy,
-    /// Only examples that pass are found.
+    /// The filter: only examples that pass are found.
     pub filter: Filter,
-    /// Whether the store's probe has a say, where it has one; otherwise the neighbours alone vote.
+    /// Whether the store's probe is used, where there is one. Without it the neighbours alone vote.
     pub probe: bool,
-    /// Whether a ticket that is unlike everything seen goes to review.
+    /// Whether a novel ticket goes to review: one that resembles no example.
     pub novelty: bool,
-    /// The confidence below which a ticket goes to review, 0 to 1; unless it is given, what the store
-    /// was calibrated to, or the labeler's own.
+    /// The confidence below which a ticket goes to review, 0 to 1. `None` means the dial of the store, or the
+    /// labeler's own minimum where the store is not calibrated.
     pub min_confidence: Option<f32>,
     /// The confidence from which on the vote answers and the labeler is not asked: a cascade.
     pub cascade: Option<f32>,
@@ -44,7 +43,7 @@ impl Default for Options {
 }
 
 impl Options {
-    /// Whether both find the same for a ticket, so that one search serves both.
+    /// Whether one search serves both: whether both find the same neighbours for a ticket.
     #[must_use]
     pub fn search_alike(&self, other: &Self) -> bool {
         self.filter == other.filter && self.probe == other.probe && self.novelty == other.novelty

@@ -1,4 +1,4 @@
-//! Embeds tickets and finds the examples most like them.
+//! Embeds tickets and finds their neighbours.
 
 use std::fmt;
 use std::sync::{Arc, PoisonError, RwLock};
@@ -21,7 +21,7 @@ use crate::stages::unknown::Floor;
 use crate::store::{ExampleStore, Filter, Query, Reader, Snapshot};
 use crate::{Error, Result};
 
-/// A store and the embedder it was built with.
+/// A store, and the embedder that it was built with.
 pub struct Retriever {
     reader: Reader,
     /// Made of the snapshot that was searched in last.
@@ -41,13 +41,13 @@ pub struct Embedded {
 /// How a ticket is searched for.
 #[derive(Debug, Clone, Default)]
 pub struct Scope {
-    /// Of these the filter, the probe and the novelty count.
+    /// The options. Only filter, probe and novelty count here.
     pub options: Arc<Options>,
     /// Examples that must not be found, such as the ticket itself.
     pub exclude: Vec<Uuid>,
 }
 
-/// A ticket with the examples that were found for it: what judges work from.
+/// A ticket with its neighbours: what judges work from.
 #[derive(Debug)]
 #[non_exhaustive]
 pub struct Gathered {
@@ -55,15 +55,15 @@ pub struct Gathered {
     pub ticket: Ticket,
     /// Its dense vector.
     pub vector: Vec<f32>,
-    /// The most similar examples, best first.
+    /// Its neighbours, best first.
     pub candidates: Vec<Candidate>,
-    /// The intents that they, and the probe, speak for, best first.
+    /// What neighbours and probe say of each intent, best first.
     pub votes: Vec<Vote>,
-    /// The intents that are put forward.
+    /// The shortlist.
     pub shortlist: Vec<String>,
     /// The desk's intents.
     pub taxonomy: Arc<Taxonomy>,
-    /// Below what it counts as unlike everything seen, if that is asked for.
+    /// The floor below which it is novel, if novelty is asked for.
     pub floor: Option<Floor>,
     /// What it was searched for in.
     pub(super) served: Arc<Served>,
@@ -91,7 +91,7 @@ impl Retriever {
         Ok(Self { reader, served, turn: tokio::sync::Mutex::new(()) })
     }
 
-    /// What of a calibration's set-up lies here and in the options.
+    /// The part of a calibration's set-up that is known here: store and options.
     pub(super) fn setup(&self, options: &Options) -> Setup {
         Setup {
             embedder: self.reader.embedder().name().to_owned(),
@@ -103,7 +103,7 @@ impl Retriever {
         }
     }
 
-    /// Whether the store's probe, which has seen every example, has a say.
+    /// Whether the store's probe is used. It has seen every example.
     #[must_use]
     pub fn asks_probe(&self, options: &Options) -> bool {
         self.known().probe(options).is_some()
@@ -150,8 +150,8 @@ impl Retriever {
         self.search(embedded, scope).await
     }
 
-    /// Embeds tickets together and searches for one after the other, so that the work is spread over
-    /// the time in which earlier tickets wait for their answers, and no search waits for another.
+    /// Embeds tickets together and searches for one after the other. So the work is spread over the time in which earlier
+    /// tickets wait for their answers, and no search waits for another.
     pub(super) async fn gather_all(&self, tickets: Vec<(Ticket, Scope)>) -> Vec<Result<Gathered>> {
         let (tickets, scopes): (Vec<_>, Vec<_>) = tickets.into_iter().unzip();
         let mut gathered = Vec::with_capacity(tickets.len());
@@ -167,7 +167,7 @@ impl Retriever {
     /// Embeds tickets together. A failure is every ticket's own.
     #[tracing::instrument(skip_all, fields(tickets = tickets.len()))]
     pub async fn embed(&self, tickets: Vec<Ticket>) -> Vec<Result<Embedded>> {
-        // Chunks take turns, so that the time of one does not hold its wait for another.
+        // Chunks take turns, so that the time of a chunk does not include its wait for another one.
         // Single tickets do not: the embedder gathers them.
         let _turn = if tickets.len() > 1 { Some(self.turn.lock().await) } else { None };
         let begun = Instant::now();
@@ -187,7 +187,7 @@ impl Retriever {
         }
     }
 
-    /// Finds the examples most like a ticket.
+    /// Finds the neighbours of a ticket.
     #[tracing::instrument(skip_all, fields(id = embedded.ticket.id))]
     pub async fn search(&self, embedded: Embedded, scope: Scope) -> Result<Gathered> {
         let Embedded { ticket, vector, notes, time } = embedded;
@@ -235,13 +235,13 @@ impl Retriever {
             exact: false,
         };
         let mut candidates = fuse(served.snapshot.content().query(query).await?, vector, BM25_WEIGHT);
-        // A taxonomy that came later may know fewer intents, or know them by other names; what
-        // it does not know is never given out.
+        // A later taxonomy may know fewer intents, or know them by other names. An intent that it
+        // does not know is never given out.
         candidates.retain_mut(|candidate| resolve(candidate, served.taxonomy()));
         Ok(candidates)
     }
 
-    /// Embeds fixed examples; their intents are checked against the taxonomy.
+    /// Embeds static examples. Their intents are checked against the taxonomy.
     pub async fn embed_examples(&self, mut examples: Vec<LabelledTicket>) -> Result<Vec<(Arc<Example>, Arc<[f32]>)>> {
         for labelled in &mut examples {
             labelled.ticket.shorten();
@@ -268,7 +268,7 @@ impl Retriever {
     }
 }
 
-/// Puts a candidate's intent under its own name; false when the taxonomy lacks it.
+/// Puts the intent of a neighbour under its own name; false when the taxonomy lacks it.
 fn resolve(candidate: &mut Candidate, taxonomy: &Taxonomy) -> bool {
     let stored = &candidate.example.labelled.intent;
     match taxonomy.resolve(stored) {

@@ -1,9 +1,9 @@
-//! Many tickets: embedded and searched for ahead, labelled by exactly as many calls at once as were
-//! asked for, answered in their order.
+//! Many tickets. They are embedded and searched for ahead, labelled with exactly as many calls at once as were asked
+//! for, and answered in their order.
 //!
-//! Answers that come before their turn wait. How many may wait is bounded, so one slow ticket holds
-//! the others up only after a while. What every ticket would fail by ends the run: no further call
-//! is started, and what is under way arrives, since it is paid for and the journal keeps it.
+//! Answers that come before their turn wait. How many may wait is bounded, so one slow ticket holds the others up only
+//! after a while. A failure that every ticket would have ends the run. Then no further call is started; the calls under
+//! way arrive, since they are paid for and the journal keeps them.
 
 use std::pin::pin;
 use std::sync::{Arc, OnceLock};
@@ -19,9 +19,9 @@ use crate::{Error, Result};
 
 /// How many tickets are embedded together.
 const EMBED_AHEAD: usize = 64;
-/// How many such groups are in preparation: one is searched for while the next is embedded.
+/// How many groups of tickets are in preparation: one is searched for while the next is embedded.
 const GROUPS: usize = 2;
-/// For each call at once so many tickets may have been started and wait for their turn.
+/// How many tickets may be started and wait for their turn, for each call at once.
 const WAITING: usize = 4;
 
 /// A ticket to label.
@@ -36,17 +36,16 @@ pub struct Task {
 /// What came of a ticket.
 #[derive(Debug)]
 pub struct Answered {
-    /// What was found for it, unless that failed.
+    /// The ticket with its neighbours; an error where the search failed.
     pub gathered: Option<Arc<Gathered>>,
-    /// What each judge answers, in their order.
+    /// The answer of each judge, in the order of the judges.
     pub answers: Vec<Result<Classification>>,
 }
 
-/// Lets every judge answer every ticket, with `concurrency` calls of judges at once. A ticket is
-/// searched for once, by the options of the first judge: all must [search
-/// alike](Options::search_alike). An error of
-/// the stream is one that every ticket would have, and its last item. Dropping the stream stops
-/// what is under way. Must be called inside a tokio runtime.
+/// Lets every judge answer every ticket, with `concurrency` calls of judges at once. A ticket is searched for once, by
+/// the options of the first judge, so all judges must [search alike](Options::search_alike). An error of the stream is
+/// one that every ticket would have, and it is the last item. Dropping the stream stops the calls under way. Must be
+/// called inside a tokio runtime.
 pub fn run(
     retriever: Arc<Retriever>,
     judges: Arc<[Judge]>,
@@ -70,12 +69,12 @@ struct Calls {
 }
 
 impl Calls {
-    /// Leave for one call; `None` once the run is stopped.
+    /// The permission for one call; `None` once the run is stopped.
     async fn permit(&self) -> Option<OwnedSemaphorePermit> {
         Arc::clone(&self.width).acquire_owned().await.ok()
     }
 
-    /// Lets no further call start where an error says so.
+    /// Stops further calls after an error that every ticket would have.
     fn look_at(&self, outcome: &Result<impl Sized>) {
         if let Err(e) = outcome
             && e.is_fatal()
@@ -88,14 +87,14 @@ impl Calls {
 
 /// A ticket whose calls are under way.
 enum UnderWay {
-    /// It could not be searched for.
+    /// The search failed.
     Failed(Error),
-    /// One call for each judge, or fewer where the run was stopped.
+    /// One call for each judge; fewer where the run was stopped.
     Asked(Arc<Gathered>, Vec<OwnTask<Classification>>),
 }
 
 impl UnderWay {
-    /// Waits for its answers; `None` where the run was stopped by it or before it.
+    /// Waits for the answers; `None` where this ticket stopped the run, or an earlier one.
     async fn arrive(self, judges: usize) -> Option<Answered> {
         let (gathered, calls) = match self {
             Self::Failed(e) if e.is_fatal() => return None,
@@ -142,7 +141,7 @@ impl Starter {
             let (calls, gathered) = (Arc::clone(&self.calls), Arc::clone(&gathered));
             started.push(OwnTask::spawn(async move {
                 let answer = judges[place].judge(&retriever, &gathered).await;
-                // Before there is room for another.
+                // This comes before there is room for another call.
                 calls.look_at(&answer);
                 drop(permit);
                 answer
@@ -180,7 +179,7 @@ struct Run {
     under_way: mpsc::Receiver<UnderWay>,
     calls: Arc<Calls>,
     judges: usize,
-    /// `None` once all is said.
+    /// `None` after the last item.
     starting: Option<OwnTask<()>>,
 }
 

@@ -89,7 +89,7 @@ pub fn explain(text: &str, answer: &Classification) -> String {
     let meaning = if answer.calibrated {
         "probability that the intent is right"
     } else {
-        "agreement with similar examples, not a probability"
+        "agreement of neighbours and probe, not a probability"
     };
     row("confidence", &format!("{:.0} % ({meaning})", answer.confidence * 100.0));
     for (position, step) in answer.steps.iter().enumerate() {

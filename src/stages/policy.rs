@@ -1,5 +1,4 @@
-//! The one place where it is decided: from what is known of an answer to what happens to the ticket.
-//! Pure.
+//! The policy: the one place that decides what happens to a ticket, from what is known of its answer. Pure.
 
 use crate::data::decision::{Decision, Nearest, Reason, Standard};
 use crate::data::label::Label;
@@ -10,21 +9,21 @@ mod words;
 
 pub use words::sentence;
 
-/// What the stages found out about an answer.
+/// What the stages know of an answer.
 #[derive(Debug, Clone)]
 pub struct Facts<'a> {
     /// Whether the ticket has any text.
     pub has_text: bool,
-    /// The answer; of a hierarchy that of all its steps.
+    /// The answer; in a hierarchy, that of all steps.
     pub label: &'a Label,
     /// The desk's intents.
     pub taxonomy: &'a Taxonomy,
-    /// How sure the answer is before any calibration: as the labeler says, or as the history says
-    /// for its intent; of a hierarchy the product of its steps. 0 to 1.
+    /// The confidence before any calibration, 0 to 1: the labeler's own, or the agreement on the intent. In a
+    /// hierarchy it is the product of the steps.
     pub confidence: f32,
     /// What answers are ranked by, see [`confidence::score`](crate::stages::confidence::score).
     pub score: f32,
-    /// The nearest example, where it is so far away that nothing like the ticket was seen.
+    /// The nearest example, if the ticket is novel.
     pub unlike: Option<Nearest>,
     /// Why the way down a hierarchy ended before an intent that is sure.
     pub unsure_step: Option<Reason>,
@@ -33,11 +32,11 @@ pub struct Facts<'a> {
 /// What an answer must reach to be routed.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct Terms {
-    /// What labelled tickets say of such answers.
+    /// The calibration, if the store has one that fits.
     pub calibration: Option<Calibration>,
-    /// The confidence that the user asks for; calibrated, the probability.
+    /// The confidence that the user asks for; after a calibration, the probability.
     pub asked: Option<f32>,
-    /// The confidence that the labeler asks for by itself; a calibration takes its place.
+    /// The confidence that the labeler asks for by itself. A calibration takes its place.
     pub usual: f32,
 }
 
@@ -56,12 +55,12 @@ pub struct Decided {
     pub decision: Decision,
     /// Why.
     pub reason: Reason,
-    /// Calibrated, the probability that the intent is right; otherwise an agreement. 0 to 1.
+    /// After a calibration the probability that the intent is right, otherwise an agreement; 0 to 1.
     pub confidence: f32,
 }
 
-/// Decides. What speaks against routing comes first: no text, the labeler's doubt, nothing like it
-/// seen, an unsure step, no intent, the fallback; only then it counts how sure the answer is.
+/// Decides. What speaks against routing comes first: no text, the labeler's doubt, novelty, an unsure step, no
+/// intent, the fallback. Only then the confidence counts.
 #[must_use]
 pub fn decide(facts: &Facts<'_>, terms: &Terms) -> Decided {
     let confidence = terms.calibration.map_or(facts.confidence, |calibration| calibration.probability(facts.score));
@@ -69,8 +68,8 @@ pub fn decide(facts: &Facts<'_>, terms: &Terms) -> Decided {
     Decided { decision: reason.decision(), reason, confidence }
 }
 
-/// Why an answer to one step may not be built on: what speaks against it, or a confidence of all
-/// steps so far that is below what is asked for.
+/// Why the way down a hierarchy ends at a step: something speaks against the answer, or the confidence of all steps
+/// so far is below what is asked for. `None` where it goes on.
 #[must_use]
 pub fn unsure(label: &Label, taxonomy: &Taxonomy, confidence: f32, asked: f32) -> Option<Reason> {
     let agreement = || Reason::Compared(agreement(label, confidence, asked));

@@ -26,7 +26,7 @@ use rebuild::MemoryRebuild;
 /// How long a rebuild waits for another one.
 const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A store in memory, which goes when its last clone does. Clones are the same store.
+/// A store in memory. Clones are the same store, and it is gone with the last of them.
 ///
 /// Each query looks at every example: about a millisecond for 10,000 vectors of 384 numbers. BM25 is scored by the
 /// formula of Qdrant's engine, so all stores give the same hits.
@@ -40,7 +40,7 @@ struct Shared {
     served: RwLock<Held>,
     /// Held by whoever writes; what a rebuild that is under way has missed.
     missed: Mutex<Option<Missed>>,
-    /// What a rebuild with a name had when it was dropped, and its name.
+    /// The content of a named rebuild that was dropped, with its name.
     unfinished: Mutex<Option<(String, Generation)>>,
     /// One rebuild at a time has it.
     lease: Arc<Semaphore>,
@@ -249,7 +249,7 @@ impl ExampleStore for MemoryStore {
     async fn rebuild(&self, options: RebuildOptions) -> Result<Box<dyn Rebuild>> {
         if options.keep_old {
             return Err(Error::bad_input(
-                "a store in memory does not keep its old content; copy it to another store first",
+                "a store in memory does not keep its old generation; copy it to another store first",
             ));
         }
         let lease = self.shared.lease().await?;

@@ -60,15 +60,15 @@ async fn a_cascade_whose_vote_is_always_sure_asks_nothing() {
     let report = double.run(&bench, &args).ok().json();
     let cascade = arm(&report, "cascade");
     assert_eq!((cascade["escalated"].as_u64(), cascade["accuracy"].as_f64()), (Some(0), Some(1.0)));
-    let classify = |threshold: &str| {
-        let args = ["classify", "my parcel", "--labeler", "cascade", "--cascade-threshold", threshold, "--json"];
+    let classify = |text: &str, threshold: &str| {
+        let args = ["classify", text, "--labeler", "cascade", "--cascade-threshold", threshold, "--json"];
         double.run(&bench, &args).ok().json_lines().swap_remove(0)
     };
-    let sure = classify("0");
+    let sure = classify("my parcel", "0");
     assert_eq!((sure["labeler"].as_str(), sure["intent"].as_str()), (Some("cascade"), Some("order_status")));
     assert!(sure["notes"][0].as_str().unwrap().contains("the vote was sure"), "{}", sure["notes"]);
     assert!(double.requests().await.is_empty());
-    let asked = classify("1");
+    let asked = classify("my parcel, my password or an invoice", "1");
     assert_eq!((asked["intent"].as_str(), asked["usage"]["requests"].as_u64()), (Some("invoice_request"), Some(1)));
     let dry = ["classify", "my parcel", "--labeler", "cascade", "--cascade-threshold", "0", "--dry-run"];
     let dry = bench.run(&dry).ok();

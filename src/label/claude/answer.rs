@@ -111,7 +111,7 @@ mod tests {
              <secondary>weather</secondary><secondary>praise</secondary><secondary>order status</secondary>",
         );
         assert_eq!(label.secondary, ["order status", "praise"]);
-        assert_eq!(label.notes, ["the secondary intent \"weather\" is none of the taxonomy and was left out"]);
+        assert_eq!(label.notes, ["the secondary intent \"weather\" is not in the taxonomy and was left out"]);
     }
 
     #[test]
@@ -127,6 +127,6 @@ mod tests {
         assert!(twice.notes[0].contains("more than one value"), "{:?}", twice.notes);
         let unknown = label("{\"intent\": \"praise\", \"attributes\": {\"mood\": \"fine\", \"product\": \"LAPTOP\"}}");
         assert_eq!(unknown.attributes.into_iter().collect::<Vec<_>>(), [("product".to_owned(), "laptop".to_owned())]);
-        assert_eq!(unknown.notes, ["the attribute \"mood\" is none of the taxonomy and was left out"]);
+        assert_eq!(unknown.notes, ["the attribute \"mood\" is not in the taxonomy and was left out"]);
     }
 }

@@ -13,7 +13,7 @@ use crate::{Error, Result};
 /// A ticket, and the keys under which it is in the store itself.
 pub(super) type Measured = (LabelledTicket, Vec<Uuid>);
 
-/// The tickets with their own keys in the store; without those that the probe has learned from.
+/// The tickets, each with its own keys in the store. Those that the probe has learned from are left out.
 pub(super) async fn unseen(
     retriever: &Retriever,
     options: &Options,

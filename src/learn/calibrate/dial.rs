@@ -1,12 +1,12 @@
-//! The dial: the lowest score from which on answers are right as often as asked for, with a
-//! guarantee that holds for few tickets too. Pure.
+//! The dial: finds the lowest score from which on answers are right as often as asked for, with a guarantee
+//! that holds for few tickets too. Pure.
 //!
 //! A set of routed answers passes when the exact one-sided lower bound of its precision (Clopper &
 //! Pearson 1934) reaches the target. The sets are nested by score and tested in that order until
 //! the first failure, so that no correction for many tests is needed (fixed-sequence testing:
 //! Bauer 1991, Wiens 2003; for the choice of a threshold: Angelopoulos et al. 2021, "Learn then
-//! test"). The chance that the threshold's true precision is below the target is thereby at most
-//! one less the confidence.
+//! test"). So the chance that the threshold's true precision is below the target is at most
+//! one minus the confidence.
 
 use serde::Serialize;
 
@@ -16,19 +16,19 @@ use crate::statistics::{at_most, clopper_pearson_low, real, wilson};
 /// The first set holds at least this share of all answers: smaller ones are too often unlucky, and
 /// a failure ends the sequence.
 const FIRST_SHARE: f64 = 0.4;
-/// From so many answers on the first set must also be large enough to forgive two errors.
+/// With at least so many answers, the first set must also be large enough to forgive two errors.
 const MANY: usize = 300;
-/// No more answers than this are called for.
+/// The most answers that are ever asked for.
 const MOST_NEEDED: usize = 1_000_000;
 
-/// What the dial was set to, and what that gives.
+/// The dial: what it was set to, and what it brings.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Dial {
     /// Share of the routed answers that must be right.
     pub target: f64,
-    /// How sure that is to hold, 0 to 1.
+    /// How sure it is that the dial holds, 0 to 1.
     pub confidence: f64,
-    /// The score from which on answers are routed; `None` where no set of answers passed.
+    /// The threshold: answers are routed from this score on. `None` where no set of answers passed.
     pub threshold: Option<f32>,
     /// Answers at or above it.
     pub routed: usize,
@@ -42,8 +42,8 @@ pub struct Dial {
     pub coverage: f64,
     /// Its 95 % Wilson interval.
     pub coverage_ci95: (f64, f64),
-    /// Where nothing passed: with about so many labelled tickets it would, if the errors stay as
-    /// frequent as here; `None` when no number would do.
+    /// Where nothing passed: about how many labelled tickets would be enough, if errors stay as frequent as here;
+    /// `None` when no number would.
     pub needed: Option<usize>,
 }
 
@@ -89,15 +89,15 @@ pub fn set(answers: &[Answer], target: f64, confidence: f64) -> Dial {
 /// The test of one set of answers.
 #[derive(Clone, Copy)]
 struct Test {
-    /// Share of errors that is too much.
+    /// The share of errors that is too much.
     miss: f64,
-    /// Chance at most that a set passes that should not.
+    /// The chance, at most, that a set passes that should not.
     alpha: f64,
 }
 
 impl Test {
-    /// Whether the lower bound of the precision reaches the target: with the target's own share
-    /// of errors, so few of them would be rare.
+    /// Whether the lower bound of the precision reaches the target. It does when so few errors would be rare at the
+    /// target's own share of errors.
     fn passes(self, n: usize, errors: usize) -> bool {
         at_most(errors, n, self.miss).is_some_and(|chance| chance <= self.alpha)
     }
@@ -120,8 +120,8 @@ impl Test {
         (from.max(1)..MOST_NEEDED).find(|&n| self.forgiven(n) > self.forgiven(n - 1)).unwrap_or(MOST_NEEDED)
     }
 
-    /// How many answers would do at the share of errors in `seen` (answers, and the errors among
-    /// them), if as many of them may be routed as now.
+    /// How many answers would be enough, at the share of errors in `seen` (answers, and the errors among them), if the
+    /// same share of them may be routed.
     fn needed(self, answers: usize, routable: usize, seen: (usize, usize)) -> Option<usize> {
         let share = real(seen.1) / real(seen.0.max(1));
         let (least, forgiving) = (self.least(0), self.least(2));

@@ -3,14 +3,14 @@
 
 use crate::statistics::{logit, sigmoid};
 
-/// Mean and standard deviation of the slope before anything is seen, and of the intercept: what
-/// two data sets have in common.
+/// The prior of the slope and of the intercept, each as mean and standard deviation: what two data sets have in
+/// common.
 const PRIOR: [(f64, f64); 2] = [(1.2, 0.3), (0.5, 0.5)];
 const ROUNDS: usize = 50;
 const HALVINGS: usize = 30;
 
-/// Slope and intercept under which the answers (score, and whether it was right) and the prior
-/// are together most probable. By Newton's method; the loss is convex.
+/// The slope and the intercept that are most probable, given the answers (score, and whether it was right) and the
+/// prior. They are found by Newton's method; the loss is convex.
 #[must_use]
 pub fn fit(answers: &[(f32, bool)]) -> (f64, f64) {
     let points: Vec<(f64, f64)> =

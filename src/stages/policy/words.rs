@@ -11,10 +11,10 @@ pub fn sentence(reason: &Reason) -> String {
         Reason::NoIntent => "the labeler named no intent".into(),
         Reason::Fallback(intent) => format!("{intent:?} is the fallback: no intent of the desk fits"),
         Reason::Unlike(Nearest { id, cosine }) => {
-            format!("nothing like it seen: the nearest example is {id}, with a cosine similarity of {cosine:.2}")
+            format!("it resembles no example: the nearest is {id}, with a cosine similarity of {cosine:.2}")
         }
         Reason::Within(group, why) => {
-            format!("it belongs to {group:?}, but what within it is unsure: {}", sentence(why))
+            format!("it belongs to the category {group:?}, but the choice within it is unsure: {}", sentence(why))
         }
         Reason::NoText => "the ticket has no text".into(),
     }
@@ -29,7 +29,7 @@ fn compared(standard: &Standard) -> String {
             } else {
                 format!(", less than the {:.0} % asked for", asked * 100.0)
             };
-            format!("the history gives {intent:?} {:.0} %{less}", confidence * 100.0)
+            format!("the agreement on {intent:?} is {:.0} %{less}", confidence * 100.0)
         }
         Standard::Probability { probability, asked } if standard.is_met() => {
             format!("{}; {} are asked for", right(*probability), percent(*asked))
@@ -87,8 +87,8 @@ mod tests {
         let probability = |probability, asked| Standard::Probability { probability, asked };
         let compared = |standard| sentence(&Reason::Compared(standard));
         assert_eq!(compared(agreement(0.6, 0.0)), "the answer names an intent of the taxonomy");
-        assert_eq!(compared(agreement(0.6, 0.5)), "the history gives \"a\" 60 %");
-        assert_eq!(compared(agreement(0.6, 0.7)), "the history gives \"a\" 60 %, less than the 70 % asked for");
+        assert_eq!(compared(agreement(0.6, 0.5)), "the agreement on \"a\" is 60 %");
+        assert_eq!(compared(agreement(0.6, 0.7)), "the agreement on \"a\" is 60 %, less than the 70 % asked for");
         assert_eq!(compared(dial(true, Some(0.9))), "right with 92 % probability; routed at the dial of 97 %");
         assert!(compared(dial(false, Some(0.916))).ends_with("the dial of 97 % routes from 91.6 % on"));
         assert!(compared(dial(false, None)).contains("no threshold"));
@@ -98,7 +98,7 @@ mod tests {
         let within = Reason::Within("cards".into(), Box::new(Reason::Doubt(refused)));
         assert_eq!(
             sentence(&within),
-            "it belongs to \"cards\", but what within it is unsure: the model finds no fitting intent in the shortlist; \
+            "it belongs to the category \"cards\", but the choice within it is unsure: the model finds no fitting intent in the shortlist; \
              asking again failed: busy"
         );
     }

@@ -17,8 +17,8 @@ pub(super) struct Generation {
     number: u64,
     dimension: usize,
     examples: BTreeMap<Uuid, Kept>,
-    /// How many examples there are, and how many have a word. As in Qdrant's engine, those that were removed are
-    /// counted until the content is built anew; the scores would differ otherwise.
+    /// How many examples there are, and how many have each word. As in Qdrant's engine, removed examples are counted
+    /// until the next generation; otherwise the scores would differ.
     counted: usize,
     having: HashMap<u32, usize>,
     blobs: BTreeMap<String, Arc<[u8]>>,
@@ -179,7 +179,7 @@ impl Generation {
     }
 }
 
-/// BM25; nothing for an example that has none of the words.
+/// The BM25 score; `None` for an example with none of the words.
 fn score(weights: &HashMap<u32, f32>, words: &SparseVector) -> Option<f32> {
     if weights.is_empty() {
         return None;

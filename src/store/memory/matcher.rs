@@ -6,7 +6,7 @@ use crate::data::example::Example;
 use crate::store::{Condition, Filter};
 use crate::{Error, Result};
 
-/// A filter whose moments and fields are read already.
+/// A filter with its moments and fields already read.
 pub(super) struct Matcher<'a>(Vec<(Field<'a>, Test<'a>)>);
 
 enum Field<'a> {
@@ -63,7 +63,7 @@ impl<'a> Field<'a> {
         let ticket = &example.labelled.ticket;
         match self {
             Self::Intent => Some(&example.labelled.intent),
-            // An empty one is not stored.
+            // An empty value is not stored.
             Self::Source => Some(example.source.as_str()).filter(|source| !source.is_empty()),
             Self::Language => ticket.language.as_deref(),
             Self::Requester => ticket.requester.as_deref(),
@@ -93,7 +93,7 @@ fn asked(text: &str) -> Result<DateTime<Utc>> {
         .ok_or_else(|| Error::bad_input(format!("{text:?} is no date; write it as 2026-03-01 or 2026-03-01T08:00:00Z")))
 }
 
-/// A moment without a zone is one of UTC, a day is its first moment.
+/// Reads a moment. Without a zone it is in UTC; a day means its first moment.
 fn moment(text: &str) -> Option<DateTime<Utc>> {
     if let Ok(moment) = DateTime::parse_from_rfc3339(text) {
         return Some(moment.to_utc());

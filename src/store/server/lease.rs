@@ -35,6 +35,8 @@ const PAUSE: Duration = Duration::from_millis(200);
 pub(super) struct Lease {
     claim: Claim,
     renewal: JoinHandle<()>,
+    /// Whether it was given back.
+    is_over: bool,
 }
 
 /// One who has the lease of a collection, or wants it.
@@ -105,7 +107,7 @@ impl Lease {
         claim.write(false).await?;
         match claim.find().await? {
             Some(found) if found.owner != claim.owner => Ok(Err(found)),
-            _ => Ok(Ok(Self { renewal: tokio::spawn(claim.clone().renewed()), claim })),
+            _ => Ok(Ok(Self { renewal: tokio::spawn(claim.clone().renewed()), claim, is_over: false })),
         }
     }
 
@@ -120,7 +122,8 @@ impl Lease {
     }
 
     /// Gives it back, and waits until that is done.
-    pub(super) async fn end(self) -> Result<()> {
+    pub(super) async fn end(mut self) -> Result<()> {
+        self.is_over = true;
         self.claim.clone().give_back().await
     }
 
@@ -187,6 +190,9 @@ impl Claim {
 impl Drop for Lease {
     fn drop(&mut self) {
         self.renewal.abort();
+        if self.is_over {
+            return;
+        }
         // Best effort: what stays expires, or goes with its collection.
         if let Ok(runtime) = tokio::runtime::Handle::try_current() {
             runtime.spawn(self.claim.clone().give_back());
