@@ -9,7 +9,8 @@ use ticket_router::data::decision::Doubt;
 use ticket_router::input::{Row, RowContent};
 use ticket_router::learn::index::{IndexOptions, index};
 use ticket_router::{
-    Classifier, Embedder as _, Error, Evidence, HashEmbedder, Label, Labeler, MemoryStore, Result, Ticket, VoteLabeler,
+    Classifier, Embedder as _, Error, Evidence, HashEmbedder, Label, Labeler, MemoryStore, Options, Result, Ticket,
+    VoteLabeler,
 };
 
 /// A word that decides, and the intent that it stands for.
@@ -65,12 +66,15 @@ async fn main() -> Result<()> {
     let rows = history.into_iter().enumerate().map(row).collect();
     index(store.as_ref(), &HashEmbedder, rows, &IndexOptions::default(), &|_, _| {}).await?;
 
+    // So small a history knows nothing like most tickets.
+    let mut options = Options::default();
+    options.novelty = false;
     let labeler = Rules(vec![("fire", "safety"), ("lawyer", "legal")]);
     let classifier = Classifier::builder()
         .store(store)
         .embedder(Arc::new(HashEmbedder))
         .labeler(Arc::new(labeler))
-        .without_unknown()
+        .options(options)
         .build()
         .await?;
     let mut texts: Vec<String> = std::env::args().skip(1).collect();

@@ -1,6 +1,15 @@
 //! Helpers on text that come from strangers or go to people. Pure.
 
 use std::collections::HashSet;
+use std::fmt::Write as _;
+
+/// Bytes as lower-case hexadecimal digits.
+pub(crate) fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::with_capacity(2 * bytes.len()), |mut digits, byte| {
+        let _ = write!(digits, "{byte:02x}");
+        digits
+    })
+}
 
 /// A stranger's text as one line that does nothing to a terminal.
 pub(crate) fn one_line(text: &str) -> String {

@@ -19,6 +19,7 @@ use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use super::Answer;
+use crate::text::hex;
 use crate::{Error, Remedy, Result};
 
 /// 2 records what batches were about to be made.
@@ -37,13 +38,7 @@ impl RequestKey {
     /// The key of the `repeat`th request with this body.
     #[must_use]
     pub fn new(body: &[u8], repeat: u32) -> Self {
-        use std::fmt::Write as _;
-        let mut name = String::with_capacity(64);
-        for byte in &Sha256::digest(body)[..24] {
-            let _ = write!(name, "{byte:02x}");
-        }
-        let _ = write!(name, "-{repeat}");
-        Self(name)
+        Self(format!("{}-{repeat}", hex(&Sha256::digest(body)[..24])))
     }
 
     /// As the batch API shows it.

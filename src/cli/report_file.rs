@@ -10,6 +10,7 @@ use super::output::Output;
 use super::wiring::Settings;
 use crate::measure::eval::EvalReport;
 use crate::report::{self, Run};
+use crate::text::hex;
 use crate::{Error, Result};
 
 /// A report that is to be written.
@@ -89,7 +90,7 @@ impl Subject<'_> {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             date: Utc::now().to_rfc3339_opts(SecondsFormat::Secs, true),
             test_file,
-            test_sha256: format!("{:x}", Sha256::digest(bytes)),
+            test_sha256: hex(&Sha256::digest(bytes)),
             store: self.settings.store.to_string(),
             examples: self.learned_from.examples,
             intents: self.learned_from.intents,

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use crate::text::hex;
+
 /// How much of a ticket's text is kept, in characters. The embedder reads some 256 tokens and a
 /// person decides on the first page; the rest would only cost money.
 pub const MAX_TEXT_CHARS: usize = 20_000;
@@ -82,12 +84,7 @@ impl Ticket {
 /// The sha256 of a text in hexadecimal digits: its identity in the store.
 #[must_use]
 pub fn text_hash(text: &str) -> String {
-    use std::fmt::Write as _;
-
-    Sha256::digest(text.as_bytes()).iter().fold(String::with_capacity(64), |mut hex, byte| {
-        let _ = write!(hex, "{byte:02x}");
-        hex
-    })
+    hex(&Sha256::digest(text.as_bytes()))
 }
 
 #[cfg(test)]

@@ -6,6 +6,7 @@ use sha2::{Digest as _, Sha256};
 use crate::data::example::Point;
 use crate::embed::Bm25;
 use crate::store::{BLOBS, ExampleStore, MANIFEST_BLOB, Manifest, Pages, RebuildOptions};
+use crate::text::hex;
 use crate::{Error, Result};
 
 /// The blob of an unfinished copy that says where it goes on.
@@ -51,7 +52,7 @@ pub async fn copy(
     let total = from.count().await?;
 
     // A store that changed meanwhile would be copied half and half, so the copy begins anew.
-    let identity = format!("{} {total} {:x}", source.location, Sha256::digest(&manifest_json));
+    let identity = format!("{} {total} {}", source.location, hex(&Sha256::digest(&manifest_json)));
     let options = RebuildOptions {
         dimension: source.dimension,
         bm25: manifest.bm25.clone(),
@@ -115,5 +116,5 @@ pub async fn checksum(store: &dyn ExampleStore) -> Result<String> {
             }
         }
     }
-    Ok(format!("{:x}", sum.finalize()))
+    Ok(hex(&sum.finalize()))
 }

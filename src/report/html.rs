@@ -11,7 +11,7 @@ use sha2::{Digest as _, Sha256};
 use super::{Run, reading, rows};
 use crate::measure::eval::EvalReport;
 use crate::measure::eval::confusion::{Confusion, confusions};
-use crate::text::visible;
+use crate::text::{hex, visible};
 use crate::{Error, Result};
 
 mod confidence;
@@ -93,5 +93,5 @@ fn best(report: &EvalReport) -> usize {
 /// made from everything that the report holds.
 fn nonce(report: &EvalReport, run: &Run) -> String {
     let digest = Sha256::digest(format!("{run:?}{report:?}"));
-    digest.iter().take(16).map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat()
+    hex(&digest[..16])
 }

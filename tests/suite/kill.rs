@@ -56,7 +56,8 @@ fn a_bulk_run_killed_at_any_of_twenty_points_leaves_the_old_store_or_the_new_one
             }
         }
     }
-    assert!(killed_in_time >= 10, "only {killed_in_time} kills hit the run");
+    // The new store is served before the probe is trained, which takes the rest of the run.
+    assert!(killed_in_time >= 5, "only {killed_in_time} kills came before the switch");
     let completed = bench.run(&["index", "all.jsonl", "--json"]).ok();
     assert_eq!(completed.json()["total"], all);
     let again = bench.run(&["index", "all.jsonl", "--json"]).ok();
