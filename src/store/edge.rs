@@ -134,6 +134,8 @@ impl EdgeStore {
                 }
                 (None, None) => return Err(Error::store(format!("the store in {} is empty", root.display()))),
             };
+            // Nobody reads them: the lock is held.
+            generation.remove_replaced(&root);
             let (changes, entries) = Journal::read(&generation)?;
             let serving = Serving::load(generation)?;
             let changes = changes + serving.repeat(entries)?;

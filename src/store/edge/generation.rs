@@ -147,14 +147,34 @@ impl Generation {
         write_in_one_step(&self.path.join(BLOBS), name, content)
     }
 
-    /// Removes the folders that killed or replaced runs left, except those that are still held here.
+    /// Removes the folders that killed or replaced runs left, except those that are still held here. The last reader
+    /// of a replaced one may be removing it at the same moment.
     pub(super) fn remove_others(&self, root: &Path, held: &[Self]) -> Result<()> {
         for (_, path) in numbered(root)? {
             if path != self.path && held.iter().all(|held| held.path != path) {
-                Self { path }.remove()?;
+                Self { path }.remove_or_leave();
             }
         }
         Ok(())
+    }
+
+    /// Removes the folders that were replaced by this one and that a killed run left. Later folders may be unfinished
+    /// rebuilds that go on. What cannot be removed now goes with the next rebuild.
+    pub(super) fn remove_replaced(&self, root: &Path) {
+        let own = self.path.file_name().and_then(|name| number_of(name.to_str()?));
+        for (number, path) in numbered(root).unwrap_or_default() {
+            if own.is_some_and(|own| number < own) {
+                Self { path }.remove_or_leave();
+            }
+        }
+    }
+
+    fn remove_or_leave(&self) {
+        if let Err(e) = self.remove()
+            && self.path.exists()
+        {
+            tracing::warn!("a folder that is not used any more stays until the next rebuild: {e}");
+        }
     }
 
     pub(super) fn remove(&self) -> Result<()> {
